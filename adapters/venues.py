@@ -1,0 +1,39 @@
+"""Which venues this program knows rules for, and where they are."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+from core.decode import decode
+from core.errors import ConfigError, Problem
+from core.venue_rules import VenueRules
+from core.yaml_nodes import parse
+
+HERE = Path(__file__).parent
+VENUES: dict[str, tuple[str, str]] = {
+    "binance-spot": ("binance", "spot"),
+    "binance-usdm": ("binance", "usdm"),
+    "bybit-spot": ("bybit", "spot"),
+    "bybit-linear": ("bybit", "linear"),
+}
+"""Config name to (folder, part of its rules.yaml)."""
+
+
+def unknown_venue(name: str) -> str:
+    """One sentence about a venue nobody knows."""
+    near = difflib.get_close_matches(name, VENUES, 1, cutoff=0.5)
+    hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(VENUES)}"
+    return f"unknown venue {name!r}, {hint}"
+
+
+def load_rules(name: str) -> VenueRules:
+    """The stored rules of a venue. Raises KeyError for a name not in VENUES, ConfigError for a damaged file."""
+    folder, part = VENUES[name]
+    path = HERE / folder / "rules.yaml"
+    node = parse(path.read_text(encoding="utf-8"), str(path.relative_to(HERE.parent)))
+    problems: list[Problem] = []
+    rules = decode(node.value[part], VenueRules, problems)  # type: ignore[index, call-overload]
+    if rules is None or problems:
+        raise ConfigError(f"adapters/{folder}/rules.yaml", problems)
+    return rules

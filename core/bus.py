@@ -1,0 +1,95 @@
+"""The bus: one queue, one event at a time, handlers in order of subscription.
+
+1. `publish` appends to a queue; it never runs a handler.
+2. Each subscriber of an event's type gets it before the next event starts.
+3. A handler is a plain function or a coroutine function; a coroutine is awaited before the next handler.
+4. A handler that raises ends the run and the error names the event (a strategy's error is caught by its host).
+5. The queue has a named maximum and `statistics()`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+import msgspec
+
+from core.errors import InvariantBroken
+from core.events import Event
+
+Handler = Callable[[Any], None] | Callable[[Any], Awaitable[None]]
+
+QUEUE_MAXIMUM = 100_000
+"""Events one handler chain may pile up before the run is declared a loop. A guess: a hundred times the largest
+burst seen (a cancel-all over every order of a thousand symbols)."""
+
+
+class BusStatistics(msgspec.Struct, frozen=True):
+    """Counts since the bus was made."""
+
+    dispatched: int
+    waiting: int
+    maximum: int
+
+
+class Bus:
+    """Carries events from who made them to who asked for their type."""
+
+    __slots__ = ("_dispatched", "_plain", "_queue", "_routes", "_waiting", "publish")
+
+    def __init__(self) -> None:
+        self._queue: deque[Event] = deque()
+        self._routes: dict[type[Event], list[Handler]] = {}
+        # What `drain` reads: per type, handlers to call, and whether any of them must be awaited.
+        self._plain: dict[type[Event], tuple[Callable[[Any], None], ...]] = {}
+        self._waiting: dict[type[Event], tuple[tuple[Callable[[Any], Any], bool], ...]] = {}
+        self._dispatched = 0
+        self.publish: Callable[[Event], None] = self._queue.append
+        """Append an event. It reaches nobody before the event in hand has reached everybody."""
+
+    def subscribe(self, kinds: type[Event] | Iterable[type[Event]], handler: Handler) -> None:
+        """Hear every event of exactly these types, after whoever subscribed earlier."""
+        for kind in (kinds,) if isinstance(kinds, type) else kinds:
+            route = self._routes.setdefault(kind, [])
+            route.append(handler)
+            flags = [inspect.iscoroutinefunction(h) for h in route]
+            if any(flags):
+                self._plain.pop(kind, None)
+                self._waiting[kind] = tuple(zip(route, flags, strict=True))
+            else:
+                self._plain[kind] = tuple(route)  # type: ignore[arg-type]
+
+    def hears(self, kind: type[Event]) -> bool:
+        """Whether anybody subscribed: an event nobody hears need not be made."""
+        return kind in self._routes
+
+    async def drain(self) -> None:
+        """Dispatch until the queue is empty, in order."""
+        queue, plain = self._queue, self._plain
+        while queue:
+            event = queue.popleft()
+            self._dispatched += 1
+            try:
+                handlers = plain.get(type(event))
+                if handlers is not None:
+                    for handler in handlers:
+                        handler(event)
+                elif type(event) in self._waiting:
+                    for handler, awaited in self._waiting[type(event)]:
+                        if awaited:
+                            await handler(event)
+                        else:
+                            handler(event)
+            except Exception as error:
+                error.add_note(f"while handling {event!r}")
+                raise
+            if len(queue) > QUEUE_MAXIMUM:
+                raise InvariantBroken(
+                    f"{len(queue)} events wait on the bus (maximum {QUEUE_MAXIMUM}): handlers answer each other "
+                    f"without end. Last event: {event!r}"
+                )
+
+    def statistics(self) -> BusStatistics:
+        return BusStatistics(self._dispatched, len(self._queue), QUEUE_MAXIMUM)

@@ -1,0 +1,316 @@
+"""Who is plugged into whom. The only module that names other rooms, lazily, inside its functions.
+
+`read_plan` reads a config with the help of every room and reports all problems together; `assemble` builds the parts of
+a run from a plan; `compose` is both, as an `Engine` that loads its data when it is entered.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Literal
+
+from core.config import Config, config_error, read_config, read_config_text, resolved_yaml
+from core.config_checks import Mode
+from core.decode import decode
+from core.errors import AnyclockError, ConfigError, DataError, Problem, UsageError
+from core.instruments import Instrument, decimals_of
+from core.plan import Key, Plan, StreamPlan, VenuePlan
+from core.yaml_nodes import Node
+
+CACHE = ".cache"
+"""Folder of cached market data, beside the place the program is started in."""
+MINUTE_NS = 60_000_000_000
+Progress = Callable[[str, int, int], None]
+"""(what, done, total)"""
+
+
+def compose(config: str | Path | Plan, *, assignments: tuple[str, ...] = (), **parts: Any) -> Any:
+    """An `Engine` for a config file or a plan. `parts` go to `assemble`: mode, journal_path, progress, strategies."""
+    from core.engine import Engine
+
+    plan = config if isinstance(config, Plan) else read_plan(config, assignments)
+    return Engine(prepare=lambda: assemble(plan, **parts))
+
+
+# --- reading --------------------------------------------------------------------------------------------------------
+
+
+def read_plan(
+    config: str | Path | Config, assignments: tuple[str, ...] = (), *, mode: Mode | None = None, text: str | None = None
+) -> Plan:
+    """Read a config with every room's help. Raises ConfigError with all problems; nothing is started."""
+    if isinstance(config, Config):
+        raise UsageError("read_plan takes a file (or text=), so that problems can name their lines")
+    file = str(config)
+    if text is None:
+        read, problems, root = read_config(config, assignments, mode=mode)
+    else:
+        read, problems, root = read_config_text(text, file, assignments, mode=mode)
+    if read is None:
+        raise config_error(file, problems)
+    plan = _Reader(read, root, problems).plan()
+    if problems or plan is None:
+        raise config_error(file, problems)
+    return plan
+
+
+class _Reader:
+    """Hands each raw section to the room it belongs to, and collects what they all say."""
+
+    def __init__(self, config: Config, root: Node, problems: list[Problem]) -> None:
+        self.config = config
+        self.root = root
+        self.problems = problems
+        self.warnings: list[str] = []
+
+    def plan(self) -> Plan | None:
+        venues = self._venues()
+        instruments = self._instruments(venues)
+        streams = self._streams(venues, instruments)
+        self._strategies()
+        quotes = sorted({i.quote for i in instruments.values()})
+        if len(quotes) > 1:
+            self._say("data", f"one run has one quote currency, found {', '.join(quotes)}: split the run")
+        if self.problems or not quotes:
+            return None
+        names = {symbol: (venue, symbol) for venue, symbol in reversed(instruments)}
+        names |= {f"{venue}:{symbol}": (venue, symbol) for venue, symbol in instruments}
+        for venue in venues.values():
+            venue.balances.setdefault(quotes[0], Decimal(0))
+        self._check_money(venues, quotes[0])
+        if self.problems:
+            return None
+        text = resolved_yaml(self.config, {})
+        digest = hashlib.sha256(f"{text}|{self.config.run.seed}".encode()).hexdigest()
+        return Plan(self.config, venues, instruments, streams, names, quotes[0], digest, self.warnings)
+
+    def _say(self, place: str, message: str) -> None:
+        line, path = self.root.place(place)
+        self.problems.append(Problem(line, path, message))
+
+    def _venues(self) -> dict[str, VenuePlan]:
+        from adapters.venues import VENUES, load_rules, unknown_venue
+        from sim.models import SimulationConfig
+
+        nodes = {"": self.config.venue} if self.config.venue is not None else dict(self.config.venues or {})
+        venues: dict[str, VenuePlan] = {}
+        for key, node in nodes.items():
+            name_node = node.child("name") if node is not None and isinstance(node.value, dict) else None
+            name = name_node.value if name_node is not None else None
+            place = f"venues.{key}" if key else "venue"
+            if not isinstance(name, str):
+                self._say(place, f"expected {{name: …}} with one of {', '.join(VENUES)}")
+                continue
+            if name not in VENUES:
+                self._say(f"{place}.name", unknown_venue(name))
+                continue
+            simulation = SimulationConfig()
+            if self.config.simulation is not None:
+                simulation = decode(self.config.simulation, SimulationConfig, self.problems) or simulation
+            account = self.config.account
+            rules = load_rules(name)
+            balances = dict(account.balances)
+            if account.wallet is not None:
+                balances["USDT"] = account.wallet
+            leverage = account.leverage if isinstance(account.leverage, dict) else {"": account.leverage}
+            if rules.kind == "spot" and any(value != 1 for value in leverage.values()):
+                self._say("account.leverage", f"{name} is a spot venue: leverage is 1 there, leave it out")
+            if account.position_mode == "hedge":
+                self._say("account.position_mode", "hedge mode is not offered yet: use one_way")
+            if account.margin_mode == "cross":
+                self._say("account.margin_mode", "cross margin is not offered yet: use isolated")
+            venues[key or name] = VenuePlan(key or name, rules, balances, leverage, simulation)
+        return venues
+
+    def _instruments(self, venues: dict[str, VenuePlan]) -> dict[Key, Instrument]:
+        from sim.scenario_market import InstrumentSpec
+
+        specs: dict[str, Any] = {}
+        for symbol, node in self.config.instruments.items():
+            specs[symbol] = decode(node, InstrumentSpec, self.problems)
+        instruments: dict[Key, Instrument] = {}
+        start = self.config.run.start
+        for at, entry in enumerate(self.config.data):
+            venue = venues.get(entry.venue or next(iter(venues), ""))
+            if venue is None:
+                continue
+            key = (venue.name, entry.symbol)
+            spec = specs.get(entry.symbol)
+            if entry.symbol in specs:
+                if spec is not None:
+                    instruments[key] = instrument_of(venue, entry.symbol, spec)
+                continue
+            stored, guessed = venue.rules.instrument_at(entry.symbol, start)
+            if stored is None:
+                known = ", ".join(venue.rules.instruments) or "none"
+                self._say(
+                    f"data[{at}].symbol",
+                    f"the stored rules of {venue.rules.name} do not know {entry.symbol} (known: {known}); add "
+                    f'`instruments: {{{entry.symbol}: {{tick: "…", step: "…"}}}}`',
+                )
+                continue
+            if guessed:
+                self.warnings.append(
+                    f"{entry.symbol}: the filters of {venue.rules.name} before the first recorded ones are a guess"
+                )
+            instruments[key] = instrument_of(venue, entry.symbol, stored)
+        return instruments
+
+    def _streams(self, venues: dict[str, VenuePlan], instruments: dict[Key, Instrument]) -> list[StreamPlan]:
+        from adapters.sources import Source
+
+        streams: list[StreamPlan] = []
+        for at, entry in enumerate(self.config.data):
+            source = decode(entry.source, Source, self.problems)  # type: ignore[arg-type]
+            if entry.kind != "bars":
+                self._say(f"data[{at}].kind", f"{entry.kind} are not read yet: bars are")
+                continue
+            venue = venues.get(entry.venue or next(iter(venues), ""))
+            if source is None or venue is None or entry.interval is None:
+                continue
+            try:
+                opened = source.open(  # type: ignore[attr-defined]
+                    venue=venue.name,
+                    symbol=entry.symbol,
+                    interval_ns=entry.interval,
+                    seed=self.config.run.seed,
+                    cache=Path(CACHE),
+                )
+            except AnyclockError as error:
+                self._say(f"data[{at}].source", str(error))
+                continue
+            streams.append(StreamPlan((venue.name, entry.symbol), entry.kind, entry.interval, opened))
+        return streams
+
+    def _strategies(self) -> None:
+        """Import every strategy's module now: a name that is wrong is a config problem, not a surprise later."""
+        from core.strategy_host import load_strategy
+
+        for at, entry in enumerate(self.config.strategies):
+            try:
+                load_strategy(entry.class_path, entry.params)
+            except UsageError as error:
+                self._say(f"strategies[{at}].class", str(error))
+
+    def _check_money(self, venues: dict[str, VenuePlan], currency: str) -> None:
+        if not any(balance > 0 for venue in venues.values() for balance in venue.balances.values()):
+            self._say("account", f'the account is empty: give it `balances: {{{currency}: "10000"}}`')
+
+
+def instrument_of(venue: VenuePlan, symbol: str, spec: Any) -> Instrument:
+    """An `Instrument` from a spec of the config or a dated row of the venue's rules; fees by symbol, model, venue."""
+    from sim.models import choose
+    from sim.models import BARS_PRESET
+
+    fees = getattr(spec, "fees", None)
+    model = choose(venue.simulation, symbol, BARS_PRESET).fees
+
+    def rate(name: str) -> Decimal:
+        for holder in (fees, model, venue.rules):
+            value = getattr(holder, name, None)
+            if value is not None:
+                return Decimal(value)
+        raise AssertionError("a venue's rules always have fees")
+
+    def optional(name: str) -> Any:
+        return getattr(spec, name, None)
+
+    return Instrument(
+        venue=venue.name,
+        symbol=symbol,
+        tick=spec.tick,
+        step=spec.step,
+        base=spec.base or symbol,
+        quote=spec.quote,
+        kind=venue.rules.kind,
+        price_precision=_either(optional("price_precision"), decimals_of(spec.tick)),
+        quantity_precision=_either(optional("quantity_precision"), decimals_of(spec.step)),
+        min_price=optional("min_price"),
+        max_price=optional("max_price"),
+        min_qty=optional("min_qty"),
+        max_qty=optional("max_qty"),
+        market_min_qty=optional("market_min_qty"),
+        market_max_qty=optional("market_max_qty"),
+        market_step=optional("market_step"),
+        min_notional=optional("min_notional"),
+        max_notional=optional("max_notional"),
+        maker=rate("maker"),
+        taker=rate("taker"),
+    )
+
+
+def _either(value: int | None, otherwise: int) -> int:
+    return otherwise if value is None else value
+
+
+# --- building -------------------------------------------------------------------------------------------------------
+
+
+async def assemble(
+    plan: Plan,
+    *,
+    mode: Literal["backtest", "paper"] = "backtest",
+    journal_path: Path | None = None,
+    progress: Progress | None = None,
+    strategies: dict[str, Any] | None = None,
+    time_source: Any = None,
+) -> Any:
+    """Load the tapes and build the parts of a run. Raises DataError, VenueError, UsageError before anything runs.
+
+    `strategies` hands in finished strategy objects by name, in place of their `class`. `time_source` is paper mode's.
+    """
+    from core.run_parts import build
+
+    tapes = []
+    for stream in plan.streams:
+        tapes.append(await stream.source.load(_told(progress, stream.key[1])))
+    history, played, start, end = _cut(plan, tapes)
+    if mode == "backtest":
+        from sim.outside import simulated_outside
+
+        outside = simulated_outside(plan, played, start)
+    else:
+        from live.outside import taped_outside
+
+        outside = taped_outside(plan, played, start, time_source)
+    return build(plan, outside, played, history, start, end, journal_path=journal_path, strategies=strategies or {})
+
+
+def _told(progress: Progress | None, what: str) -> Callable[[int, int], None] | None:
+    if progress is None:
+        return None
+    return lambda done, total: progress(f"loading {what}", done, total)
+
+
+def _cut(plan: Plan, tapes: list[Any]) -> tuple[list[Any], list[Any], int, int]:
+    """Each tape in what lies before the run (for warm-up) and the run itself; and when the run starts and ends."""
+    run = plan.config.run
+    history, played = [], []
+    for tape in tapes:
+        history.append(tape.between(None, run.start) if run.start is not None else None)
+        part = tape.between(run.start, run.end)
+        if not len(part):
+            raise DataError(
+                f"{tape.symbol}: no bar of {tape.source} lies between run.start and run.end; the source holds "
+                f"{len(tape)} bars"
+            )
+        played.append(part)
+    first = min(int(tape.columns["ts_venue"][0]) - tape.interval_ns for tape in played)
+    last = max(int(tape.columns["ts_venue"][-1]) for tape in played)
+    return history, played, run.start if run.start is not None else first, last
+
+
+def check(config: str | Path, assignments: tuple[str, ...] = (), *, mode: Mode | None = None) -> list[str]:
+    """Read everything, touch nothing: lines for people about what a run would do. Raises ConfigError."""
+    plan = read_plan(config, assignments, mode=mode)
+    lines = [f"{config}: ok"]
+    lines += [f"  {s.key[0]} {s.key[1]} {s.kind}" for s in plan.streams]
+    lines += [f"  strategy {s.name}: {s.class_path} on {', '.join(s.symbols)}" for s in plan.config.strategies]
+    lines += [f"  note: {warning}" for warning in plan.warnings]
+    return lines
+
+
+__all__ = ["ConfigError", "assemble", "check", "compose", "instrument_of", "read_plan"]

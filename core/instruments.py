@@ -1,0 +1,101 @@
+"""What may be traded and on which grid. `Instrument` is the only place that turns floats into orders' numbers.
+
+Prices are rounded onto the tick away from us (a buyer pays more, a seller gets less), sizes down onto the step. A float
+that lies within 1e-9 tick of the grid is on it: 60066.00000000001 is 60066.0 and is not rounded up.
+"""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+from typing import Literal
+
+import msgspec
+
+from core.events import Side
+
+GRID_TOLERANCE = 1e-9
+"""Fraction of a tick or step within which a float counts as on the grid."""
+
+
+class Instrument(msgspec.Struct, frozen=True, dict=True):
+    """One symbol of one venue: its grid, its filters, its assets, its fees."""
+
+    venue: str
+    symbol: str
+    tick: Decimal
+    """Price increment, quote units."""
+    step: Decimal
+    """Quantity increment, base units."""
+    base: str
+    quote: str
+    """Also the settle asset of a linear contract."""
+    kind: Literal["spot", "linear"] = "linear"
+    price_precision: int = 0
+    quantity_precision: int = 0
+    min_price: Decimal | None = None
+    max_price: Decimal | None = None
+    min_qty: Decimal | None = None
+    max_qty: Decimal | None = None
+    market_min_qty: Decimal | None = None
+    market_max_qty: Decimal | None = None
+    market_step: Decimal | None = None
+    min_notional: Decimal | None = None
+    max_notional: Decimal | None = None
+    maker: Decimal = Decimal(0)
+    """Maker fee, fraction of notional; negative is a rebate."""
+    taker: Decimal = Decimal(0)
+
+    def __post_init__(self) -> None:
+        # Floats of the grid, once: the fill arithmetic of bars runs on them.
+        self.__dict__["tick_float"] = float(self.tick)
+        self.__dict__["step_float"] = float(self.step)
+
+    # --- floats onto the grid ---------------------------------------------------------------------------------------
+
+    def price_away(self, price: float, side: Side) -> Decimal:
+        """The tick at or beyond `price` on the side that costs us: up for a buy, down for a sell."""
+        return self.tick * (self._up(price, self.__dict__["tick_float"]) if side == "buy" else
+                            self._down(price, self.__dict__["tick_float"]))
+
+    def price_nearest(self, price: float) -> Decimal:
+        """The nearest tick, half away from zero; for market prices that are already meant to be on the grid."""
+        return self.tick * math.floor(price / self.__dict__["tick_float"] + 0.5)
+
+    def qty_down(self, qty: float) -> Decimal:
+        """The largest multiple of the step that is not above `qty`; what is below a step is lost."""
+        return self.step * self._down(qty, self.__dict__["step_float"])
+
+    # --- decimals onto the grid -------------------------------------------------------------------------------------
+
+    def floor_qty(self, qty: Decimal) -> Decimal:
+        """`qty` rounded down onto the step, exactly."""
+        return qty // self.step * self.step
+
+    def on_tick(self, price: Decimal) -> bool:
+        return not price % self.tick
+
+    def on_step(self, qty: Decimal) -> bool:
+        return not qty % self.step
+
+    def limit_price(self, price: Decimal, side: Side) -> Decimal:
+        """A wished limit price on the grid and never worse than wished: down for a buy, up for a sell."""
+        ticks = price // self.tick
+        if side == "sell" and ticks * self.tick != price:
+            ticks += 1
+        return ticks * self.tick
+
+    @staticmethod
+    def _up(value: float, unit: float) -> int:
+        return math.ceil(value / unit - GRID_TOLERANCE)
+
+    @staticmethod
+    def _down(value: float, unit: float) -> int:
+        return math.floor(value / unit + GRID_TOLERANCE)
+
+
+def decimals_of(unit: Decimal) -> int:
+    """How many decimals a tick or step has: 0.10 has one."""
+    exponent = unit.normalize().as_tuple().exponent
+    assert isinstance(exponent, int), "a tick or step is finite"
+    return max(0, -exponent)

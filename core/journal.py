@@ -1,0 +1,204 @@
+"""The journal: what happened, in order, in a file that says itself whether it is whole.
+
+A record is `length u32 | crc32 u32 | msgpack`, little endian, after a file header. Handlers encode and append; a writer
+thread owns the file. `events_sha256` is the digest of all order and account events: equal for equal runs, in any
+process. A backtest's journal holds signals, commands, order, account and timer events; market data is named by tape
+hash in its head.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import queue
+import struct
+import threading
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import msgspec
+
+from core.errors import DataError
+from core.events import Event
+
+MAGIC = b"anyclock journal 1\n"
+HEAD = struct.Struct("<II")
+BATCH = 1024
+"""Records handed to the writer at once: one queue hand-over per batch, not per event."""
+SEGMENT_MAXIMUM = 64 * 1024 * 1024
+"""Bytes of one file; the next opens with a snapshot."""
+RECORD_MAXIMUM = 64 * 1024 * 1024
+"""A length above this is damage, not a record."""
+
+
+class Journal:
+    """Hears events, keeps the digest, and writes records where a path was given."""
+
+    def __init__(
+        self,
+        path: Path | None = None,
+        *,
+        head: dict[str, Any] | None = None,
+        snapshot: Callable[[], dict[str, Any]] | None = None,
+    ) -> None:
+        self._encode = msgspec.msgpack.Encoder().encode
+        self._counted: list[bytes] = []
+        self._records: list[bytes] = []
+        self._digest = hashlib.sha256()
+        self.events = 0
+        """Order and account events heard so far."""
+        self.records = 0
+        self._snapshot = snapshot
+        self._segment_bytes = 0
+        self._writer = None if path is None else _Writer(path)
+        if head is not None:
+            self._write_raw({"type": "head", **head})
+
+    def on_event(self, event: Event) -> None:
+        """An order or account event: recorded, and part of `events_sha256`."""
+        data = self._encode(event)
+        self._counted.append(data)
+        records = self._records
+        records.append(data)
+        if len(records) >= BATCH:
+            self._flush()
+
+    def on_note(self, event: Event) -> None:
+        """Any other event: recorded, not part of the digest."""
+        records = self._records
+        records.append(self._encode(event))
+        if len(records) >= BATCH:
+            self._flush()
+
+    def _write_raw(self, record: dict[str, Any]) -> None:
+        self._records.append(self._encode(record))
+
+    def _flush(self) -> None:
+        counted, records = self._counted, self._records
+        self.events += len(counted)
+        self.records += len(records)
+        self._digest.update(b"".join(counted))
+        counted.clear()
+        if self._writer is not None:
+            chunk = frame(records)
+            self._segment_bytes += len(chunk)
+            self._writer.put(chunk)
+            if self._segment_bytes > SEGMENT_MAXIMUM and self._snapshot is not None:
+                self._segment_bytes = 0
+                self._writer.next_segment()
+                self._writer.put(frame([self._encode({"type": "snapshot", **self._snapshot()})]))
+        records.clear()
+
+    @property
+    def events_sha256(self) -> str:
+        """Digest over the encoded order and account events so far."""
+        self._flush()
+        return self._digest.hexdigest()
+
+    def close(self) -> None:
+        """Write what is left and wait for the file. Raises what the writer met."""
+        self._flush()
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+
+def frame(records: list[bytes]) -> bytes:
+    """Length and checksum before each record."""
+    crc32, pack = zlib.crc32, HEAD.pack
+    parts: list[bytes] = []
+    for record in records:
+        parts.append(pack(len(record), crc32(record)))
+        parts.append(record)
+    return b"".join(parts)
+
+
+def segment_path(path: Path, number: int) -> Path:
+    """`journal.msgpack`, then `journal-002.msgpack` and so on."""
+    return path if number == 1 else path.with_name(f"{path.stem}-{number:03d}{path.suffix}")
+
+
+def read(path: Path) -> Iterator[dict[str, Any]]:
+    """Records of a run's journal, all segments, as mappings.
+
+    A torn last record (a crash while writing) ends the iteration; damage before the end raises DataError with the
+    byte where it begins.
+    """
+    number = 1
+    while segment_path(path, number).exists() or number == 1:
+        yield from _read_segment(segment_path(path, number))
+        number += 1
+
+
+def _read_segment(path: Path) -> Iterator[dict[str, Any]]:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot read the journal: {error.strerror}") from error
+    if data[: len(MAGIC)] != MAGIC:
+        raise DataError(f"{path}: not a journal of this program (its first bytes are {data[:16]!r})")
+    at, decode = len(MAGIC), msgspec.msgpack.Decoder().decode
+    while at < len(data):
+        if at + HEAD.size > len(data):
+            return
+        length, crc = HEAD.unpack_from(data, at)
+        record = data[at + HEAD.size : at + HEAD.size + length]
+        torn = length <= RECORD_MAXIMUM and at + HEAD.size + length >= len(data)
+        if len(record) < length or zlib.crc32(record) != crc:
+            if torn:
+                return
+            raise DataError(f"{path}: damaged at byte {at}: checksum differs. Records before it are whole.")
+        yield decode(record)
+        at += HEAD.size + length
+
+
+class _Writer:
+    """Owns the file. One thread, one bounded queue: a full queue makes the run wait, nothing is dropped."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._segment = 1
+        self._queue: queue.Queue[bytes | None | int] = queue.Queue(maxsize=256)
+        self._error: OSError | None = None
+        self._file: BinaryIO = self._open(path)
+        self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
+        self._thread.start()
+
+    @staticmethod
+    def _open(path: Path) -> BinaryIO:
+        file = path.open("wb")
+        file.write(MAGIC)
+        return file
+
+    def put(self, chunk: bytes) -> None:
+        if self._error is not None:
+            raise self._error
+        self._queue.put(chunk)
+
+    def next_segment(self) -> None:
+        self._queue.put(1)
+
+    def close(self) -> None:
+        self._queue.put(None)
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+
+    def _run(self) -> None:
+        while (item := self._queue.get()) is not None:
+            if self._error is not None:
+                continue  # keep emptying, so that the run is never stuck on a full queue; `put` raises the error
+            try:
+                if isinstance(item, int):
+                    self._file.close()
+                    self._segment += 1
+                    self._file = self._open(segment_path(self._path, self._segment))
+                else:
+                    self._file.write(item)
+            except OSError as error:
+                self._error = error
+        try:
+            self._file.close()
+        except OSError as error:
+            self._error = self._error or error

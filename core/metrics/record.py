@@ -1,0 +1,124 @@
+"""What a run leaves for its metrics: one record, and the intermediate results that several metrics share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from functools import cached_property
+from typing import Protocol
+
+import msgspec
+
+from core.events import FundingPaid, KeyedEvent, OrderFilled, PositionLiquidated
+from core.instruments import Instrument
+from core.metrics.daily import DailyReturns, daily_returns
+from core.metrics.equity import EquityCurve, Floats
+from core.metrics.totals import FillTotals, total_fills
+from core.metrics.underwater import Underwater, underwater
+from core.orders import ZERO, Order
+from core.trade import LEDGER, Trade
+
+
+class Undefined(msgspec.Struct, frozen=True):
+    """A metric that has no value for this run, and why."""
+
+    reason: str
+
+
+Value = Decimal | float | int | Undefined
+"""Money is Decimal, ratios and times are float, counts are int."""
+
+
+class Metric(Protocol):
+    """One number of the summary. Its docstring says formula, unit and source."""
+
+    @property
+    def name(self) -> str: ...
+
+    def of(self, record: RunRecord) -> Value: ...
+
+
+class RunRecord:
+    """A finished run, as its metrics see it. Immutable by convention: shared results are computed once."""
+
+    def __init__(
+        self,
+        *,
+        start: int,
+        end: int,
+        initial_equity: Decimal,
+        currency: str,
+        curve: EquityCurve,
+        instruments: Mapping[tuple[str, str], Instrument],
+        fills: Sequence[OrderFilled] = (),
+        orders: Sequence[Order] = (),
+        trades: Sequence[Trade] = (),
+        account_events: Sequence[KeyedEvent] = (),
+        latencies_ns: Sequence[int] = (),
+        unassigned_funding: Decimal = ZERO,
+    ) -> None:
+        self.start = start
+        """Int nanoseconds UTC: since when trading was possible."""
+        self.end = end
+        self.initial_equity = initial_equity
+        self.currency = currency
+        """The quote asset that all money is in."""
+        self.curve = curve
+        self.instruments = instruments
+        """By (venue, symbol)."""
+        self.fills = fills
+        self.orders = orders
+        """In the order of their creation."""
+        self.trades = trades
+        """Closed ones in the order of their exits, then the open ones."""
+        self.account_events = account_events
+        self.latencies_ns = latencies_ns
+        """Submitted to accepted, nanoseconds, one per order that was accepted."""
+        self.unassigned_funding = unassigned_funding
+
+    @cached_property
+    def equity(self) -> Floats:
+        """Equity of the rows, quote units."""
+        return self.curve.floats("equity")
+
+    @cached_property
+    def daily(self) -> DailyReturns:
+        return daily_returns(self.curve.ts, self.equity, float(self.initial_equity))
+
+    @cached_property
+    def underwater(self) -> Underwater:
+        return underwater(self.curve.ts, self.equity, float(self.initial_equity), self.start, self.end)
+
+    @cached_property
+    def totals(self) -> FillTotals:
+        return total_fills(self.fills, self.liquidations, self.instruments)
+
+    @cached_property
+    def closed(self) -> list[Trade]:
+        return [trade for trade in self.trades if not trade.is_open]
+
+    @cached_property
+    def liquidations(self) -> list[PositionLiquidated]:
+        return [event for event in self.account_events if isinstance(event, PositionLiquidated)]
+
+    @cached_property
+    def funding(self) -> Decimal:
+        """Sum of the funding events, quote units; positive was received."""
+        total = ZERO
+        for event in self.account_events:
+            if isinstance(event, FundingPaid):
+                total = LEDGER.add(total, event.amount)
+        return total
+
+    @cached_property
+    def realized(self) -> Decimal:
+        """Sum of gross PnL over all trades, open ones with what they realized so far; quote units."""
+        total = ZERO
+        for trade in self.trades:
+            total = LEDGER.add(total, trade.gross_pnl)
+        return total
+
+    @property
+    def final_equity(self) -> Decimal:
+        last = self.curve.last("equity")
+        return self.initial_equity if last is None else last

@@ -1,0 +1,213 @@
+"""An order's life: its terms, its state, and the table of legal moves.
+
+Every order event of every mode goes through `MOVES`. A move that is not in the table is a violation: the order stays
+as it was and the caller is told, so that a fill which arrives before its acknowledgement (live does that) is a row of
+the table and not an accident.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from enum import StrEnum
+
+import msgspec
+
+from core.errors import InvariantBroken
+from core.events import (
+    AmendRejected,
+    CancelRejected,
+    OrderAccepted,
+    OrderAmended,
+    OrderCanceled,
+    OrderDenied,
+    OrderEvent,
+    OrderExpired,
+    OrderFilled,
+    OrderRejected,
+    OrderSubmitted,
+    OrderTriggered,
+    OrderType,
+    OrderUnknown,
+    PositionSide,
+    Side,
+    TimeInForce,
+)
+
+ZERO = Decimal(0)
+
+
+class OrderStatus(StrEnum):
+    INITIALIZED = "initialized"
+    SUBMITTED = "submitted"
+    PENDING_TRIGGER = "pending_trigger"
+    ACCEPTED = "accepted"
+    PARTIAL = "partial"
+    FILLED = "filled"
+    CANCELED = "canceled"
+    EXPIRED = "expired"
+    EXPIRED_IN_MATCH = "expired_in_match"
+    REJECTED = "rejected"
+    DENIED = "denied"
+    UNKNOWN = "unknown"
+
+
+S = OrderStatus
+TERMINAL = frozenset({S.FILLED, S.CANCELED, S.EXPIRED, S.EXPIRED_IN_MATCH, S.REJECTED, S.DENIED})
+OPEN = frozenset({S.SUBMITTED, S.PENDING_TRIGGER, S.ACCEPTED, S.PARTIAL, S.UNKNOWN})
+
+# Two answers depend on the event's own fields and are marked here by the state they lead to most often:
+# OrderAccepted of an order with a trigger leads to PENDING_TRIGGER, OrderFilled with leaves 0 to FILLED, and
+# OrderExpired with `reason: stp` to EXPIRED_IN_MATCH. `Order.apply` looks at the field, the table at legality.
+MOVES: dict[tuple[OrderStatus, type[OrderEvent]], OrderStatus] = {
+    (S.INITIALIZED, OrderDenied): S.DENIED,
+    (S.INITIALIZED, OrderSubmitted): S.SUBMITTED,
+    (S.SUBMITTED, OrderAccepted): S.ACCEPTED,
+    (S.SUBMITTED, OrderRejected): S.REJECTED,
+    (S.SUBMITTED, OrderUnknown): S.UNKNOWN,
+    # Live: the user stream can overtake the answer to the request.
+    (S.SUBMITTED, OrderFilled): S.PARTIAL,
+    (S.SUBMITTED, OrderCanceled): S.CANCELED,
+    (S.SUBMITTED, OrderExpired): S.EXPIRED,
+    (S.SUBMITTED, OrderTriggered): S.ACCEPTED,
+    (S.PENDING_TRIGGER, OrderTriggered): S.ACCEPTED,
+    (S.PENDING_TRIGGER, OrderCanceled): S.CANCELED,
+    (S.PENDING_TRIGGER, OrderExpired): S.EXPIRED,
+    (S.PENDING_TRIGGER, OrderAmended): S.PENDING_TRIGGER,
+    (S.PENDING_TRIGGER, AmendRejected): S.PENDING_TRIGGER,
+    (S.PENDING_TRIGGER, CancelRejected): S.PENDING_TRIGGER,
+    (S.ACCEPTED, OrderFilled): S.PARTIAL,
+    (S.ACCEPTED, OrderCanceled): S.CANCELED,
+    (S.ACCEPTED, OrderExpired): S.EXPIRED,
+    (S.ACCEPTED, OrderAmended): S.ACCEPTED,
+    (S.ACCEPTED, AmendRejected): S.ACCEPTED,
+    (S.ACCEPTED, CancelRejected): S.ACCEPTED,
+    (S.PARTIAL, OrderAccepted): S.PARTIAL,  # the late acknowledgement of an order that already traded
+    (S.PARTIAL, OrderFilled): S.PARTIAL,
+    (S.PARTIAL, OrderCanceled): S.CANCELED,
+    (S.PARTIAL, OrderExpired): S.EXPIRED,
+    (S.PARTIAL, OrderAmended): S.PARTIAL,
+    (S.PARTIAL, AmendRejected): S.PARTIAL,
+    (S.PARTIAL, CancelRejected): S.PARTIAL,
+    (S.UNKNOWN, OrderAccepted): S.ACCEPTED,
+    (S.UNKNOWN, OrderRejected): S.REJECTED,
+    (S.UNKNOWN, OrderFilled): S.PARTIAL,
+    (S.UNKNOWN, OrderCanceled): S.CANCELED,
+    (S.UNKNOWN, OrderExpired): S.EXPIRED,
+    # A cancel or an amend that lost the race against the end of the order: the order stays ended.
+    (S.FILLED, CancelRejected): S.FILLED,
+    (S.FILLED, AmendRejected): S.FILLED,
+    (S.CANCELED, CancelRejected): S.CANCELED,
+    (S.CANCELED, AmendRejected): S.CANCELED,
+    (S.EXPIRED, CancelRejected): S.EXPIRED,
+    (S.EXPIRED, AmendRejected): S.EXPIRED,
+    (S.EXPIRED_IN_MATCH, CancelRejected): S.EXPIRED_IN_MATCH,
+    (S.EXPIRED_IN_MATCH, AmendRejected): S.EXPIRED_IN_MATCH,
+    (S.REJECTED, CancelRejected): S.REJECTED,
+    (S.REJECTED, AmendRejected): S.REJECTED,
+    # A late acknowledgement of an order that is already over changes nothing.
+    (S.FILLED, OrderAccepted): S.FILLED,
+    (S.CANCELED, OrderAccepted): S.CANCELED,
+    (S.EXPIRED, OrderAccepted): S.EXPIRED,
+}
+
+
+class OrderTerms(msgspec.Struct, frozen=True):
+    """What is asked of the venue; never changes (an amend is a request of its own)."""
+
+    id: str
+    """Ours, and the client id the venue sees."""
+    venue: str
+    symbol: str
+    position_side: PositionSide
+    strategy: str
+    session: str
+    side: Side
+    type: OrderType
+    qty: Decimal
+    price: Decimal | None = None
+    trigger_price: Decimal | None = None
+    trigger_by: str = "last"
+    tif: TimeInForce | None = None
+    """None on a market order: what is left expires, or is carried on bars (`bars.remainder`)."""
+    good_till: int | None = None
+    post_only: bool = False
+    reduce_only: bool = False
+    stp: str | None = None
+    tag: str | None = None
+    emulated_deadline: int | None = None
+    """Good-till-date at a venue that has none: we cancel then. Int nanoseconds UTC."""
+
+
+class Order(msgspec.Struct):
+    """An order as we know it. Changed by `apply` alone."""
+
+    terms: OrderTerms
+    created_at: int
+    status: OrderStatus = OrderStatus.INITIALIZED
+    qty: Decimal = ZERO
+    price: Decimal | None = None
+    filled: Decimal = ZERO
+    value: Decimal = ZERO
+    """Sum of price x qty over the fills, quote units; average price is value / filled."""
+    prevented: Decimal = ZERO
+    pending_cancel: bool = False
+    pending_amend: bool = False
+    closed_at: int | None = None
+    last_event: str = ""
+
+    @classmethod
+    def of(cls, terms: OrderTerms, now: int) -> Order:
+        """A new order with these terms."""
+        return cls(terms=terms, created_at=now, qty=terms.qty, price=terms.price)
+
+    @property
+    def leaves(self) -> Decimal:
+        """What can still be filled: qty - filled - prevented."""
+        return self.qty - self.filled - self.prevented
+
+    @property
+    def is_open(self) -> bool:
+        return self.status in OPEN
+
+    @property
+    def average_price(self) -> Decimal | None:
+        return self.value / self.filled if self.filled else None
+
+    def apply(self, event: OrderEvent) -> bool:
+        """Move along the table; False (and nothing changed) where the move is not legal.
+
+        Raises `InvariantBroken` when fills exceed the order: that is never the venue's wording, it is money.
+        """
+        kind = type(event)
+        status = MOVES.get((self.status, kind))
+        if status is None:
+            return False
+        if kind is OrderFilled:
+            filled = self.filled + event.qty  # type: ignore[attr-defined]
+            leaves = self.qty - filled - self.prevented
+            if leaves < 0:
+                raise InvariantBroken(f"order {self.terms.id}: fills of {filled} exceed its quantity {self.qty}")
+            self.filled = filled
+            self.value += event.price * event.qty  # type: ignore[attr-defined]
+            if not leaves:
+                status = OrderStatus.FILLED
+        elif kind is OrderAccepted:
+            if event.pending_trigger and status is OrderStatus.ACCEPTED:  # type: ignore[attr-defined]
+                status = OrderStatus.PENDING_TRIGGER
+        elif kind is OrderAmended:
+            self.qty = event.qty  # type: ignore[attr-defined]
+            self.price = event.price  # type: ignore[attr-defined]
+            self.pending_amend = False
+        elif kind is OrderExpired:
+            self.prevented = event.prevented  # type: ignore[attr-defined]
+            if event.reason == "stp":  # type: ignore[attr-defined]
+                status = OrderStatus.EXPIRED_IN_MATCH
+        elif kind is CancelRejected:
+            self.pending_cancel = False
+        elif kind is AmendRejected:
+            self.pending_amend = False
+        self.status = status
+        if status in TERMINAL and self.closed_at is None:
+            self.closed_at = event.ts
+            self.pending_cancel = self.pending_amend = False
+        return True

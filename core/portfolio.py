@@ -1,0 +1,332 @@
+"""The exact ledger: positions, balances, profit. Decimal throughout, conserved to the last digit on every fill.
+
+A position keeps its exact cost C = sum of signed price x qty. Closing q of Q moves C x q / Q, quantized to 8 decimals
+half-even, into realized PnL; the last lot takes the rest. The entry price C / Q is shown, never stored. Books are kept
+per (venue, symbol, position_side, strategy); the venue's position is their sum.
+
+The conservation law asserted on each fill, per settle asset: wallet - sum of costs = deposits + signed cash flow of all
+fills and fundings. Both sides are added up apart, so an error in the cost rule or in a fee cannot cancel out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import ROUND_HALF_EVEN, Context, Decimal
+
+import msgspec
+
+from core.errors import InvariantBroken
+from core.events import (
+    BalanceChanged,
+    Bar,
+    Event,
+    FundingPaid,
+    OrderFilled,
+    PositionChanged,
+    PositionClosed,
+    PositionSide,
+)
+from core.instruments import Instrument
+
+ZERO = Decimal(0)
+EIGHT = Decimal("1e-8")
+BookKey = tuple[str, str, str, str]
+"""(venue, symbol, position_side, strategy)"""
+
+
+class Position(msgspec.Struct):
+    """One book: signed quantity and its exact cost."""
+
+    venue: str
+    symbol: str
+    position_side: PositionSide
+    strategy: str
+    qty: Decimal = ZERO
+    cost: Decimal = ZERO
+    realized_pnl: Decimal = ZERO
+    """Before fees, quote units, over the whole run."""
+    realized_since_flat: Decimal = ZERO
+    fees: Decimal = ZERO
+    """In quote units; fees paid in other assets are valued at the fill's price where that asset is the base."""
+    funding: Decimal = ZERO
+
+    @property
+    def entry_price(self) -> Decimal | None:
+        return self.cost / self.qty if self.qty else None
+
+    def unrealized(self, mark: Decimal) -> Decimal:
+        """qty x mark - cost, quote units."""
+        return self.qty * mark - self.cost
+
+
+class Portfolio:
+    """Books fills, marks positions, publishes what changed."""
+
+    def __init__(
+        self,
+        instruments: dict[tuple[str, str], Instrument],
+        balances: dict[tuple[str, str], Decimal],
+        publish: Callable[[Event], None],
+    ) -> None:
+        self._context = Context(prec=34)
+        self._instruments = instruments
+        self._publish = publish
+        self.books: dict[BookKey, Position] = {}
+        self.net: dict[tuple[str, str], Decimal] = {}
+        """Account's net position per (venue, symbol): the checked sum of the books."""
+        self.balances: dict[tuple[str, str], Decimal] = dict(balances)
+        """Total per (venue, asset)."""
+        self.marks: dict[tuple[str, str], float] = {}
+        """Our last known price per (venue, symbol)."""
+        self.deposits: dict[tuple[str, str], Decimal] = dict(balances)
+        self.holding = 0
+        """How many books are not flat."""
+        self.version = 0
+        """Grows with every change of a position or a balance."""
+        self._floats: tuple[int, str, float, list[tuple[tuple[str, str], float, float]]] = (-1, "", 0.0, [])
+        self._spot = {(i.venue, i.base): i for i in reversed(instruments.values()) if i.kind == "spot"}
+        self._flow: dict[tuple[str, str], Decimal] = dict.fromkeys(balances, ZERO)
+        self._cost: dict[tuple[str, str], Decimal] = dict.fromkeys(balances, ZERO)
+
+    # --- bus handlers -----------------------------------------------------------------------------------------------
+
+    def on_bar(self, bar: Bar) -> None:
+        """Remember the close as our last known price."""
+        self.marks[bar.venue, bar.symbol] = bar.close
+
+    def on_fill(self, fill: OrderFilled) -> None:
+        """Book a fill: position, balances, conservation, and the account events that say so."""
+        instrument = self._instruments[fill.venue, fill.symbol]
+        if (fill.venue, fill.symbol) not in self.marks:
+            self.marks[fill.venue, fill.symbol] = float(fill.price)
+        key = (fill.venue, fill.symbol, fill.position_side, fill.strategy)
+        book = self.books.get(key)
+        if book is None:
+            book = self.books[key] = Position(*key)  # type: ignore[arg-type]
+        if instrument.kind == "spot":
+            self._book_spot(fill, book, instrument)
+        else:
+            self._book_linear(fill, book, instrument)
+        if not book.qty:
+            closed = PositionClosed(
+                fill.ts,
+                fill.ts_venue,
+                fill.venue,
+                fill.symbol,
+                fill.position_side,
+                fill.strategy,
+                fill.session,
+                book.realized_since_flat,
+            )
+            book.realized_since_flat = ZERO
+            self._publish(closed)
+
+    def on_funding(self, event: FundingPaid) -> None:
+        """Move funding into the wallet and the book it belongs to."""
+        instrument = self._instruments[event.venue, event.symbol]
+        key = (event.venue, event.symbol, event.position_side, event.strategy)
+        book = self.books.get(key)
+        if book is None:
+            raise InvariantBroken(f"funding for {event.symbol} of {event.strategy}, which holds nothing: {event!r}")
+        book.funding += event.amount
+        asset = (event.venue, instrument.quote)
+        self._flow[asset] += event.amount
+        self._move(event, asset, event.amount, "funding")
+
+    # --- booking ----------------------------------------------------------------------------------------------------
+
+    def _book_linear(self, fill: OrderFilled, book: Position, instrument: Instrument) -> None:
+        ctx = self._context
+        value = ctx.multiply(fill.price, fill.qty)
+        signed_qty, signed_value = (fill.qty, value) if fill.side == "buy" else (-fill.qty, -value)
+        realized = self._change(book, fill.price, signed_qty, signed_value)
+        asset = (fill.venue, instrument.quote)
+        if fill.fee_asset == instrument.quote:
+            book.fees += fill.fee
+            delta = ctx.subtract(realized, fill.fee)
+            self._flow[asset] = ctx.subtract(self._flow[asset], ctx.add(signed_value, fill.fee))
+        else:
+            delta = realized
+            self._flow[asset] = ctx.subtract(self._flow[asset], signed_value)
+            other = (fill.venue, fill.fee_asset)
+            self._flow[other] = self._flow.get(other, ZERO) - fill.fee
+            self._move(fill, other, -fill.fee, "fee")
+        net = self.net.get((fill.venue, fill.symbol), ZERO)
+        self.net[fill.venue, fill.symbol] = net + signed_qty
+        self._publish(
+            PositionChanged(
+                fill.ts,
+                fill.ts_venue,
+                fill.venue,
+                fill.symbol,
+                fill.position_side,
+                fill.strategy,
+                fill.session,
+                book.qty,
+                book.cost,
+                realized,
+            )
+        )
+        self._move(fill, asset, delta, "fill")
+        self._conserve(asset, fill)
+
+    def _book_spot(self, fill: OrderFilled, book: Position, instrument: Instrument) -> None:
+        """Assets change hands at once: the wallet holds base and quote, the book remembers what the base cost."""
+        ctx = self._context
+        value = ctx.multiply(fill.price, fill.qty)
+        buy = fill.side == "buy"
+        signed_qty, signed_value = (fill.qty, value) if buy else (-fill.qty, -value)
+        base_fee = fill.fee if fill.fee_asset == instrument.base else ZERO
+        realized = self._change(book, fill.price, signed_qty, signed_value)
+        if base_fee:
+            # What the fee took of the base is not held; its cost stays in the rest of the position.
+            book.qty -= base_fee
+            book.fees += ctx.multiply(base_fee, fill.price)
+        elif fill.fee_asset == instrument.quote:
+            book.fees += fill.fee
+        net = self.net.get((fill.venue, fill.symbol), ZERO)
+        self.net[fill.venue, fill.symbol] = net + signed_qty - base_fee
+        self._publish(
+            PositionChanged(
+                fill.ts,
+                fill.ts_venue,
+                fill.venue,
+                fill.symbol,
+                fill.position_side,
+                fill.strategy,
+                fill.session,
+                book.qty,
+                book.cost,
+                realized,
+            )
+        )
+        deltas = {instrument.base: signed_qty, instrument.quote: -signed_value}
+        deltas[fill.fee_asset] = deltas.get(fill.fee_asset, ZERO) - fill.fee
+        for name, delta in deltas.items():
+            asset = (fill.venue, name)
+            self._flow[asset] = self._flow.get(asset, ZERO) + delta
+            self._move(fill, asset, delta, "fill")
+            if self.balances[asset] != self.deposits.get(asset, ZERO) + self._flow[asset]:
+                raise InvariantBroken(f"{name} is not conserved after {fill!r}")
+
+    def _change(self, book: Position, price: Decimal, qty: Decimal, value: Decimal) -> Decimal:
+        """Apply a signed fill to a book; returns what it realized. A flip is a close and an open."""
+        ctx = self._context
+        held = book.qty
+        asset_cost = (book.venue, self._instruments[book.venue, book.symbol].quote)
+        before = book.cost
+        realized = ZERO
+        if not held or (held > 0) == (qty > 0):
+            book.qty = held + qty
+            book.cost = ctx.add(before, value)
+        elif abs(qty) < abs(held):
+            moved = ctx.divide(ctx.multiply(before, -qty), held).quantize(EIGHT, ROUND_HALF_EVEN, ctx)
+            realized = ctx.subtract(-value, moved)
+            book.qty = held + qty
+            book.cost = ctx.subtract(before, moved)
+        else:
+            closing_value = ctx.multiply(price, -held)
+            realized = ctx.subtract(-closing_value, before)
+            book.qty = held + qty
+            book.cost = ctx.subtract(value, closing_value)
+        self.holding += bool(book.qty) - bool(held)
+        if realized:
+            book.realized_pnl = ctx.add(book.realized_pnl, realized)
+            book.realized_since_flat = ctx.add(book.realized_since_flat, realized)
+        self._cost[asset_cost] = ctx.add(self._cost[asset_cost], ctx.subtract(book.cost, before))
+        return realized
+
+    def _move(self, cause: OrderFilled | FundingPaid, asset: tuple[str, str], delta: Decimal, reason: str) -> None:
+        total = self._context.add(self.balances.get(asset, ZERO), delta)
+        self.balances[asset] = total
+        self.version += 1
+        self._publish(
+            BalanceChanged(
+                cause.ts,
+                cause.ts_venue,
+                cause.venue,
+                cause.symbol,
+                cause.position_side,
+                cause.strategy,
+                cause.session,
+                asset[1],
+                delta,
+                total,
+                reason,
+            )
+        )
+
+    def _conserve(self, asset: tuple[str, str], fill: OrderFilled) -> None:
+        left = self._context.subtract(self.balances[asset], self._cost[asset])
+        right = self._context.add(self.deposits.get(asset, ZERO), self._flow[asset])
+        if left != right:
+            raise InvariantBroken(
+                f"{asset[1]} is not conserved: wallet - cost = {left}, deposits + flow = {right} after {fill!r}"
+            )
+
+    # --- queries ----------------------------------------------------------------------------------------------------
+
+    def position(self, venue: str, symbol: str, strategy: str, position_side: PositionSide = "net") -> Position | None:
+        """A strategy's own book; None where it never traded the symbol."""
+        return self.books.get((venue, symbol, position_side, strategy))
+
+    def mark(self, venue: str, symbol: str) -> Decimal | None:
+        """Our last known price, exact: the decimal that the float of the tape stands for."""
+        price = self.marks.get((venue, symbol))
+        return None if price is None else Decimal(repr(price))
+
+    def cash(self, currency: str) -> Decimal:
+        """Total of one asset over all venues."""
+        return sum((total for (_, asset), total in self.balances.items() if asset == currency), ZERO)
+
+    def unrealized(self, currency: str) -> Decimal:
+        """Open profit of linear positions settled in `currency`; for spot, every base asset held at its mark."""
+        total = ZERO
+        for book in self.books.values():
+            if book.qty:
+                instrument = self._instruments[book.venue, book.symbol]
+                mark = self.mark(book.venue, book.symbol)
+                if mark is not None and instrument.quote == currency and instrument.kind == "linear":
+                    total += book.unrealized(mark)
+        for asset, instrument in self._spot.items():
+            held = self.balances.get(asset)
+            if held and instrument.quote == currency and asset[1] != currency:
+                mark = self.mark(instrument.venue, instrument.symbol)
+                total += held * mark if mark is not None else ZERO
+        return total
+
+    def equity(self, currency: str) -> Decimal:
+        """Cash plus open positions at our last known prices, exact."""
+        return self.cash(currency) + self.unrealized(currency)
+
+    def equity_float(self, currency: str) -> float:
+        """`equity` in floats, for limits that are followed with every price; never booked, never reported."""
+        version, known, cash, books = self._floats
+        if version != self.version or known != currency:
+            cash = float(self.cash(currency))
+            books = [
+                ((b.venue, b.symbol), float(b.qty), float(b.cost))
+                for b in self.books.values()
+                if b.qty and self._instruments[b.venue, b.symbol].kind == "linear"
+            ]
+            books += [
+                ((i.venue, i.symbol), float(self.balances[asset]), 0.0)
+                for asset, i in self._spot.items()
+                if self.balances.get(asset) and i.quote == currency
+            ]
+            self._floats = (self.version, currency, cash, books)
+        marks = self.marks
+        for key, qty, cost in books:
+            mark = marks.get(key)
+            if mark is not None:
+                cash += qty * mark - cost
+        return cash
+
+    def exposure(self, currency: str) -> Decimal:
+        """Gross notional of the account's net positions at our last known prices."""
+        total = ZERO
+        for (venue, symbol), qty in self.net.items():
+            if qty and self._instruments[venue, symbol].quote == currency:
+                mark = self.mark(venue, symbol)
+                total += abs(qty) * mark if mark is not None else ZERO
+        return total

@@ -1,0 +1,32 @@
+"""The second witness of the ledger: what the account must be worth, from fills and funding alone."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from core.errors import InvariantBroken
+from core.metrics.record import RunRecord
+from core.orders import ZERO
+from core.trade import LEDGER
+
+
+def recount(record: RunRecord) -> None:
+    """Raise InvariantBroken unless final equity - unrealized PnL = initial + realized - fees + funding.
+
+    The right side is computed from the trade log and the events, which never saw the portfolio. They must agree to the
+    last digit of the curve. With fees in an asset that has no price here the sides cannot be compared and nothing is
+    checked; the summary lists such fees.
+    """
+    unrealized = record.curve.last("unrealized")
+    if record.totals.other_fees:
+        return
+    found = LEDGER.subtract(record.final_equity, ZERO if unrealized is None else unrealized)
+    expected = LEDGER.add(record.initial_equity, record.realized)
+    expected = LEDGER.subtract(expected, record.totals.fees)
+    expected = LEDGER.add(expected, record.funding)
+    if abs(LEDGER.subtract(found, expected)) >= Decimal(1).scaleb(-record.curve.scale):
+        raise InvariantBroken(
+            f"the books disagree: the portfolio ends with {found} {record.currency} before unrealized PnL, but "
+            f"{record.initial_equity} initially + {record.realized} realized - {record.totals.fees} fees + "
+            f"{record.funding} funding = {expected}"
+        )

@@ -1,0 +1,259 @@
+"""The inside of a run, wired: what every mode has in common. Subscriptions here are the order of the house:
+
+journal, orders, portfolio, metrics, strategies. State first, opinion last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from core.bus import Bus
+from core.commands import COMMANDS, ProposeAmend, ProposeCancel, ProposeOrder
+from core.engine import HOST, EngineParts
+from core.equity_recorder import EquityRecorder
+from core.errors import UsageError
+from core.events import (
+    ACCOUNT_EVENTS,
+    ORDER_EVENTS,
+    Bar,
+    FundingPaid,
+    OrderAccepted,
+    OrderFilled,
+    PositionLiquidated,
+    RunEnded,
+    RunStarted,
+    Signal,
+    StrategyFailed,
+    TimerFired,
+    TradingHalted,
+    TradingResumed,
+)
+from core.execution import ExecutionEngine
+from core.ids import CountedIds
+from core.journal import Journal
+from core.plan import Key, Plan
+from core.portfolio import Portfolio
+from core.ports import Clock, Inbox
+from core.recording import Recording
+from core.risk import Limits, RiskEngine
+from core.strategy_host import HostedStrategy, StrategyHost, StrategySpec, load_strategy
+from core.tape import Tape
+from core.trade_log import TradeLog
+from core.working import WorkingOrders
+
+MINUTE_NS = 60_000_000_000
+
+
+@dataclass(frozen=True)
+class Outside:
+    """What differs by mode: the clock, where events come from, where commands go."""
+
+    clock: Clock
+    inbox: Inbox
+    subscribe: Callable[[str, str, str], None]
+    on_command: Callable[[Any], None]
+    assumptions: list[str]
+    tasks: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+    world: Any = None
+
+
+@dataclass(frozen=True)
+class RunParts:
+    """Every part of a run that a report or a test may want to look at."""
+
+    plan: Plan
+    bus: Bus
+    clock: Clock
+    outside: Outside
+    journal: Journal
+    working: WorkingOrders
+    execution: ExecutionEngine
+    risk: RiskEngine
+    portfolio: Portfolio
+    trade_log: TradeLog
+    recorder: EquityRecorder
+    recording: Recording
+    host: StrategyHost
+    tapes: list[Tape]
+    start: int
+    end: int
+    initial_equity: Decimal
+
+
+def build(
+    plan: Plan,
+    outside: Outside,
+    tapes: list[Tape],
+    history: list[Tape | None],
+    start: int,
+    end: int,
+    *,
+    journal_path: Path | None,
+    strategies: dict[str, Any],
+) -> EngineParts:
+    """Make the inside and subscribe everybody, in the order of the house."""
+    config = plan.config
+    bus = Bus()
+    publish = bus.publish
+    balances = {(v.name, asset): total for v in plan.venues.values() for asset, total in v.balances.items()}
+    portfolio = Portfolio(plan.instruments, balances, publish)
+    working = WorkingOrders()
+    ids = CountedIds(plan.digest[:8])
+    execution = ExecutionEngine(
+        instruments=plan.instruments,
+        portfolio=portfolio,
+        working=working,
+        ids=ids,
+        publish=publish,
+        sessions={s.name: s.session for s in config.strategies},
+        capital={s.name: s.capital for s in config.strategies if s.capital is not None},
+        deadlines=_deadlines(plan, outside.clock),
+    )
+    risk = RiskEngine(
+        account=_limits(config.risk),
+        strategies={HOST: Limits()} | {s.name: _limits(s.risk) for s in config.strategies},
+        portfolio=portfolio,
+        working=working,
+        currency=lambda venue, symbol: plan.instruments[venue, symbol].quote,
+        publish=publish,
+    )
+    hosted = [_host(plan, entry, strategies, portfolio, working) for entry in config.strategies]
+    host = StrategyHost(hosted, outside.clock, publish)
+    journal = Journal(journal_path, head=_head(plan, tapes))
+    trade_log = TradeLog(plan.instruments, working.all.__getitem__)
+    recorder = EquityRecorder(
+        portfolio,
+        plan.instruments,
+        {(tape.venue, tape.symbol): tape.price_scale for tape in tapes},
+        currency=plan.currency,
+        interval_ns=config.report.equity_interval or max([MINUTE_NS, *(tape.interval_ns for tape in tapes)]),
+        start=start,
+    )
+    parts = RunParts(
+        plan,
+        bus,
+        outside.clock,
+        outside,
+        journal,
+        working,
+        execution,
+        risk,
+        portfolio,
+        trade_log,
+        recorder,
+        Recording(working),
+        host,
+        tapes,
+        start,
+        end,
+        portfolio.cash(plan.currency),
+    )
+    _subscribe(parts)
+    _streams(parts, history)
+    return EngineParts(
+        config.run.name, bus, outside.inbox, outside.clock, host, plan.names, outside.tasks, [journal.close], parts
+    )
+
+
+def _subscribe(parts: RunParts) -> None:
+    bus, journal, host = parts.bus, parts.journal, parts.host
+    bus.subscribe((*ORDER_EVENTS, *ACCOUNT_EVENTS), journal.on_event)
+    system = (TimerFired, StrategyFailed, TradingHalted, TradingResumed, RunStarted, RunEnded)
+    bus.subscribe((Signal, *COMMANDS, *system), journal.on_note)
+    bus.subscribe(Signal, parts.execution.on_signal)
+    bus.subscribe(ORDER_EVENTS, parts.execution.on_order_event)
+    bus.subscribe(TimerFired, parts.execution.on_timer)
+    bus.subscribe(ProposeOrder, parts.risk.on_order)
+    bus.subscribe(ProposeCancel, parts.risk.on_cancel)
+    bus.subscribe(ProposeAmend, parts.risk.on_amend)
+    bus.subscribe(COMMANDS, parts.outside.on_command)
+    bus.subscribe(Bar, parts.portfolio.on_bar)
+    bus.subscribe(OrderFilled, parts.portfolio.on_fill)
+    bus.subscribe(FundingPaid, parts.portfolio.on_funding)
+    if parts.plan.config.risk.max_drawdown is not None:
+        bus.subscribe(Bar, parts.risk.on_bar)
+    bus.subscribe(Bar, parts.recorder.on_bar)
+    bus.subscribe((OrderFilled, FundingPaid, PositionLiquidated), parts.recorder.on_change)
+    bus.subscribe(Bar, parts.trade_log.on_bar)
+    bus.subscribe(OrderFilled, parts.trade_log.on_fill)
+    bus.subscribe(FundingPaid, parts.trade_log.on_funding)
+    bus.subscribe(OrderFilled, parts.recording.on_fill)
+    bus.subscribe(OrderAccepted, parts.recording.on_accepted)
+    bus.subscribe((FundingPaid, PositionLiquidated), parts.recording.on_account_event)
+    bus.subscribe(Bar, host.on_bar_async if host.needs_await else host.on_bar)
+    bus.subscribe((*ORDER_EVENTS, *ACCOUNT_EVENTS), host.on_own_event)
+    bus.subscribe(TimerFired, host.on_timer)
+    bus.subscribe(StrategyFailed, parts.risk.on_strategy_failed)
+    bus.subscribe(StrategyFailed, parts.execution.on_strategy_failed)
+    bus.subscribe(StrategyFailed, host.fail_if_stopped)
+
+
+def _streams(parts: RunParts, history: list[Tape | None]) -> None:
+    """Subscribe to what the strategies trade, and fill their views with what came before."""
+    for stream in parts.plan.streams:
+        parts.outside.subscribe(*stream.key, stream.kind)
+    for tape in history:
+        if tape is not None:
+            needed = max(h.warmup * max(1, (h.spec.interval_ns or 0) // tape.interval_ns) for h in parts.host.strategies)
+            for bar in tail_bars(tape, needed):
+                parts.host.warm_up(bar)
+
+
+def tail_bars(tape: Tape, count: int) -> list[Bar]:
+    """The last `count` bars of a tape, as events."""
+    first = max(0, len(tape) - count)
+    columns = [tape.floats(name, first).tolist() for name in ("open", "high", "low", "close", "volume")]
+    times = tape.columns["ts"][first:].tolist(), tape.columns["ts_venue"][first:].tolist()
+    return [
+        Bar(ts, at, tape.venue, tape.symbol, tape.interval_ns, *values)
+        for ts, at, *values in zip(*times, *columns, strict=True)
+    ]
+
+
+def _host(
+    plan: Plan, entry: Any, strategies: dict[str, Any], portfolio: Portfolio, working: WorkingOrders
+) -> HostedStrategy:
+    symbols: dict[str, Key] = {name: plan.names[name] for name in entry.symbols}
+    together = entry.call == "together" or (entry.call is None and len(symbols) > 1)
+    spec = StrategySpec(
+        name=entry.name,
+        symbols=symbols,
+        input=entry.input,
+        window=entry.window,
+        warmup=entry.warmup,
+        interval_ns=entry.signal_interval,
+        together=together,
+        together_ns=entry.together_ms * 1_000_000,
+        session=entry.session,
+        on_error=entry.on_error,
+        currency=plan.currency,
+    )
+    given = strategies.get(entry.name)
+    if given is not None and not callable(getattr(given, "generate_signals", None)):
+        raise UsageError(f"strategy {entry.name}: the object handed in has no generate_signals")
+    made = given if given is not None else load_strategy(entry.class_path, entry.params)
+    return HostedStrategy(made, spec, portfolio, working)
+
+
+def _limits(section: Any) -> Limits:
+    if section is None:
+        return Limits()
+    return Limits(**{name: getattr(section, name) for name in Limits.__struct_fields__})
+
+
+def _deadlines(plan: Plan, clock: Clock) -> dict[str, Clock]:
+    """Venues without good-till-date orders of their own: there the execution engine cancels in time."""
+    return {venue.name: clock for venue in plan.venues.values() if not venue.rules.gtd}
+
+
+def _head(plan: Plan, tapes: list[Tape]) -> dict[str, Any]:
+    return {
+        "run": plan.config.run.name,
+        "seed": plan.config.run.seed,
+        "config_sha256": plan.digest,
+        "tapes": {f"{tape.venue}/{tape.symbol}/{tape.kind}": tape.tape_id for tape in tapes},
+    }

@@ -1,0 +1,158 @@
+"""What a strategy answered, turned into signals or refused.
+
+An answer is None, a `Signal`, a mapping, or a list of those. A mapping has the keys of `Signal`; `action: buy|sell|hold`
+is accepted for `side`, `id` for `tag`. Numbers may be int, float, Decimal or text; NaN, infinities, negative sizes,
+unknown keys and unknown symbols are refused with one sentence, and nothing of the answer is sent.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Any, get_args
+
+import msgspec
+
+from core.events import OrderType, PositionSide, Signal, TimeInForce
+
+LIMIT_TYPES = ("limit", "stop_limit", "take_profit_limit")
+TRIGGER_TYPES = ("stop_market", "stop_limit", "take_profit_market", "take_profit_limit")
+NUMBERS = ("qty", "notional", "fraction", "price", "trigger_price", "target")
+POSITIVE = ("qty", "notional", "fraction", "price", "trigger_price")
+CHOICES: dict[str, tuple[str, ...]] = {
+    "side": ("buy", "sell"),
+    "type": get_args(OrderType),
+    "tif": get_args(TimeInForce),
+    "position_side": get_args(PositionSide),
+    "trigger_by": ("last", "mark", "index"),
+}
+FLAGS = ("post_only", "reduce_only", "close")
+KEYS = frozenset(f.name for f in msgspec.structs.fields(Signal)) - {"ts", "strategy", "venue"}
+MAGNITUDE = Decimal("1e15")
+"""Above this a price or a size is a bug, not a wish."""
+
+
+class BadSignal(ValueError):
+    """An answer that is no signal; the sentence says why."""
+
+
+def read_answer(answer: Any, symbols: Mapping[str, tuple[str, str]], default: str | None) -> list[Signal]:
+    """Signals of an answer, with `venue`, `symbol` and exact numbers filled in. Raises BadSignal.
+
+    `symbols` maps the names a strategy may use to (venue, symbol); `default` is used where it names none.
+    """
+    if answer is None:
+        return []
+    if isinstance(answer, Signal | Mapping):
+        signal = _read_one(answer, symbols, default)
+        return [] if signal is None else [signal]
+    if isinstance(answer, list | tuple):
+        signals = [_read_one(one, symbols, default) for one in answer if one is not None]
+        return [signal for signal in signals if signal is not None]
+    raise BadSignal(f"expected None, a Signal, a mapping or a list of those, got {type(answer).__name__}: {answer!r:.80}")
+
+
+def exact(name: str, value: Any) -> Decimal:
+    """A number of the strategy's as a Decimal: a float becomes the shortest decimal it prints as."""
+    if type(value) is Decimal:
+        number = value
+    elif isinstance(value, bool):
+        raise BadSignal(f"`{name}` is {value}, expected a number")
+    elif isinstance(value, int | str):
+        try:
+            number = Decimal(value)
+        except InvalidOperation:
+            raise BadSignal(f"`{name}` is {value!r}, expected a number") from None
+    else:
+        try:
+            number = Decimal(repr(float(value)))
+        except (TypeError, ValueError):
+            raise BadSignal(f"`{name}` is {value!r:.60} ({type(value).__name__}), expected a number") from None
+    if not number.is_finite():
+        raise BadSignal(f"`{name}` is {value!r}, expected a finite number")
+    if abs(number) > MAGNITUDE:
+        raise BadSignal(f"`{name}` is {value!r}, beyond {MAGNITUDE:f}")
+    if name in POSITIVE and number <= 0:
+        raise BadSignal(f"`{name}` is {value!r}, expected more than 0")
+    return number
+
+
+def _read_one(answer: Any, symbols: Mapping[str, tuple[str, str]], default: str | None) -> Signal | None:
+    if isinstance(answer, Signal):
+        given = {name: value for name in KEYS if (value := getattr(answer, name)) not in (None, "", False)}
+    elif isinstance(answer, Mapping):
+        given = dict(answer)
+    else:
+        raise BadSignal(f"expected a Signal or a mapping, got {type(answer).__name__}: {answer!r:.80}")
+    action = given.pop("action", None)
+    if action == "hold":
+        return None
+    if action is not None:
+        given["side"] = action
+    if "id" in given:
+        given["tag"] = given.pop("id")
+    for key in given:
+        if key not in KEYS:
+            near = difflib.get_close_matches(str(key), [*KEYS, "action", "id"], 1)
+            hint = f", did you mean `{near[0]}`?" if near else f"; known: {', '.join(sorted(KEYS))}"
+            raise BadSignal(f"unknown key `{key}`{hint}")
+    fields = {name: value for name, value in given.items() if value is not None}
+    for name in NUMBERS:
+        if name in fields:
+            fields[name] = exact(name, fields[name])
+    for name, choices in CHOICES.items():
+        if name in fields and fields[name] not in choices:
+            raise BadSignal(f"`{name}` is {fields[name]!r}, expected one of {', '.join(choices)}")
+    for name in FLAGS:
+        if name in fields and not isinstance(fields[name], bool):
+            raise BadSignal(f"`{name}` is {fields[name]!r}, expected True or False")
+    named = fields.get("symbol", default)
+    if named is None:
+        raise BadSignal(f"`symbol` is missing; this strategy trades {', '.join(symbols)}")
+    if named not in symbols:
+        near = difflib.get_close_matches(str(named), symbols, 1)
+        hint = f", did you mean {near[0]}?" if near else ""
+        raise BadSignal(f"unknown symbol {named!r}{hint} This strategy trades {', '.join(symbols)}")
+    fields["venue"], fields["symbol"] = symbols[named]
+    signal = Signal(**fields)
+    _check(signal)
+    return signal
+
+
+def _check(signal: Signal) -> None:
+    """Exactly one wish, and what it needs."""
+    wishes = [
+        name
+        for name, given in (
+            ("side", signal.side is not None),
+            ("target", signal.target is not None),
+            ("close", signal.close),
+            ("cancel", bool(signal.cancel)),
+            ("amend", signal.amend is not None),
+        )
+        if given
+    ]
+    if len(wishes) != 1:
+        found = " and ".join(wishes) if wishes else "none"
+        raise BadSignal(f"expected exactly one of side (or action), target, close, cancel, amend; found {found}")
+    wish = wishes[0]
+    sizes = [n for n in ("qty", "notional", "fraction") if getattr(signal, n) is not None]
+    if wish == "side" and len(sizes) != 1:
+        found = " and ".join(sizes) if sizes else "none"
+        raise BadSignal(f"an order needs exactly one of qty, notional, fraction; found {found}")
+    if wish == "amend" and signal.price is None and signal.qty is None:
+        raise BadSignal("`amend` needs a new `price` or `qty`")
+    kind = signal.type
+    if kind in LIMIT_TYPES and signal.price is None:
+        raise BadSignal(f"a {kind} order needs a `price`")
+    if kind in TRIGGER_TYPES and signal.trigger_price is None:
+        raise BadSignal(f"a {kind} order needs a `trigger_price`")
+    if kind == "trailing_stop_market":
+        raise BadSignal("trailing_stop_market orders are not offered yet")
+    if kind == "market" and (signal.price is not None or signal.post_only):
+        raise BadSignal("a market order has no `price` and cannot be `post_only`")
+    if signal.tif == "gtd" and signal.good_till is None:
+        raise BadSignal("`tif: gtd` needs `good_till`, int nanoseconds UTC")
+    if signal.post_only and signal.tif in ("ioc", "fok"):
+        raise BadSignal(f"`post_only` contradicts `tif: {signal.tif}`")

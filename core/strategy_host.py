@@ -1,0 +1,347 @@
+"""Strategies: loading them, calling them, reading their answers, and meeting their errors.
+
+The user's object is used as it is: `generate_signals(market_data, position_state)`, plain or `async`. The host builds
+what it sees, validates what it returns, and publishes signals. An error of the strategy becomes `StrategyFailed` and
+meets the configured policy; nothing of a bad answer is sent.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import sys
+import traceback
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from core.bar_aggregator import BarAggregator
+from core.errors import StrategyError, UsageError
+from core.events import Bar, Event, KeyedEvent, PositionChanged, StrategyFailed, TimerFired
+from core.market_view import MarketView, PositionState, SymbolView
+from core.portfolio import Portfolio
+from core.ports import Clock
+from core.signals import BadSignal, read_answer
+from core.working import WorkingOrders
+
+Input = Literal["view", "pandas", "dict"]
+
+
+class StrategySpec(msgspec.Struct, frozen=True):
+    """How one strategy is to be run."""
+
+    name: str
+    symbols: dict[str, tuple[str, str]]
+    """The names the strategy uses to (venue, symbol)."""
+    input: Input = "view"
+    window: int = 500
+    """Closed bars shown at most."""
+    warmup: int | None = None
+    """Bars before the first call; None: the object's own `warmup`, else `window`."""
+    interval_ns: int | None = None
+    """`signal_interval`: bars the strategy sees; None: the data's own."""
+    together: bool = False
+    together_ns: int = 1_000_000_000
+    session: str = "main"
+    on_error: Literal["stop", "halt"] = "stop"
+    currency: str = "USDT"
+
+
+def load_strategy(path: str, params: dict[str, Any]) -> Any:
+    """The object named by `package.module:Class`, made with its parameters. Raises UsageError in one sentence.
+
+    A module without a class part (`package.module`) is used itself, when it has `generate_signals`.
+    """
+    module_name, _, attribute = path.partition(":")
+    if "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        where = f" ({Path(frame.filename).name}:{frame.lineno})" if not isinstance(error, ModuleNotFoundError) else ""
+        raise UsageError(f"strategy {path}: cannot import {module_name}: {type(error).__name__}: {error}{where}") from error
+    if not attribute:
+        if not callable(getattr(module, "generate_signals", None)):
+            raise UsageError(f"strategy {path}: the module has no function generate_signals; name a class as module:Class")
+        return module
+    factory = getattr(module, attribute, None)
+    if factory is None:
+        names = [n for n, v in vars(module).items() if inspect.isclass(v) and v.__module__ == module.__name__]
+        raise UsageError(f"strategy {path}: {module_name} has no {attribute}; it has {', '.join(names) or 'no class'}")
+    try:
+        strategy = factory(**params) if callable(factory) and not hasattr(factory, "__self__") else factory
+    except TypeError as error:
+        raise UsageError(f"strategy {path}: cannot be made with params {params}: {error}") from error
+    if not callable(getattr(strategy, "generate_signals", None)):
+        raise UsageError(f"strategy {path}: {attribute} has no method generate_signals(market_data, position_state)")
+    return strategy
+
+
+class HostedStrategy:
+    """One strategy with everything it sees."""
+
+    def __init__(self, strategy: Any, spec: StrategySpec, portfolio: Portfolio, working: WorkingOrders) -> None:
+        self.spec = spec
+        self.object = strategy
+        self.name = spec.name
+        self.call = strategy.generate_signals
+        self.is_async = inspect.iscoroutinefunction(self.call)
+        self.on_event = getattr(strategy, "on_event", None)
+        warmup = spec.warmup if spec.warmup is not None else getattr(strategy, "warmup", None)
+        self.warmup = int(spec.window if warmup is None else warmup)
+        window = max(spec.window, self.warmup, 1)
+        self.views = {name: SymbolView(name, window) for name in spec.symbols}
+        self.names = {key: name for name, key in spec.symbols.items()}
+        self.market = MarketView(self.views)
+        self.states = PositionState.of_symbols(
+            {name: (*key, spec.name) for name, key in spec.symbols.items()}, spec.currency, portfolio, working
+        )
+        self.first = next(iter(spec.symbols))
+        self.state = self.states[self.first]
+        self.aggregators = (
+            {key: BarAggregator(spec.interval_ns) for key in self.names} if spec.interval_ns is not None else {}
+        )
+        self.seen = dict.fromkeys(self.names.values(), 0)
+        self.started_at: int | None = None
+        """When the warm-up was over and the first call was made."""
+        self.calls = 0
+        self.failed = False
+        self.waiting: set[str] = set()
+        self.waits_for: int | None = None
+        self.timer: Any = None
+
+    @property
+    def single(self) -> bool:
+        return len(self.names) == 1
+
+    def inputs(self, name: str) -> tuple[Any, Any]:
+        """`market_data` and `position_state` in the form the strategy asked for."""
+        if self.spec.input == "view":
+            return self.market, self.states[name]
+        form = SymbolView.frame if self.spec.input == "pandas" else SymbolView.plain
+        if self.single:
+            return form(self.views[name]), self.states[name].plain()
+        return {n: form(v) for n, v in self.views.items()}, {n: s.plain() for n, s in self.states.items()}
+
+
+class StrategyHost:
+    """Hears bars and our own events, calls the strategies, publishes their signals."""
+
+    def __init__(self, strategies: list[HostedStrategy], clock: Clock, publish: Callable[[Event], None]) -> None:
+        self.strategies = strategies
+        self._clock = clock
+        self._publish = publish
+        self._routes: dict[tuple[str, str], list[HostedStrategy]] = {}
+        for hosted in strategies:
+            for key in hosted.names:
+                self._routes.setdefault(key, []).append(hosted)
+        self._by_name = {hosted.name: hosted for hosted in strategies}
+        self.needs_await = any(h.is_async for h in strategies)
+        self.failure: StrategyError | None = None
+        """The error that ends the run, once a strategy with `on_error: stop` failed."""
+        self.signals = 0
+
+    # --- warm-up ----------------------------------------------------------------------------------------------------
+
+    def warm_up(self, bar: Bar) -> None:
+        """A bar from before the start: it fills views, and nothing else happens."""
+        for hosted in self._routes.get((bar.venue, bar.symbol), ()):
+            for shown in self._shown(hosted, bar):
+                self._append(hosted, shown)
+
+    # --- bus handlers -----------------------------------------------------------------------------------------------
+
+    def on_bar(self, bar: Bar) -> None:
+        """Show the bar, and call who is due (plain strategies)."""
+        for hosted in self._routes.get((bar.venue, bar.symbol), ()):
+            if self._is_due(hosted, bar):
+                try:
+                    self._answer(hosted, bar.ts, hosted.call(*self._inputs(hosted, bar)))
+                except Exception as error:
+                    self._fail(hosted, "generate_signals", bar, error)
+
+    async def on_bar_async(self, bar: Bar) -> None:
+        """The same where at least one strategy is a coroutine function."""
+        for hosted in self._routes.get((bar.venue, bar.symbol), ()):
+            if self._is_due(hosted, bar):
+                await self._call_async(hosted, bar.ts, bar, self._inputs(hosted, bar))
+
+    async def on_timer(self, event: TimerFired) -> None:
+        """`together_ms` are over: call without the symbols that did not come."""
+        hosted = self._by_name.get(event.owner)
+        if hosted is None or event.name != "together" or hosted.waits_for is None:
+            return
+        hosted.market.missing = tuple(n for n in hosted.spec.symbols if n not in hosted.waiting)
+        self._end_waiting(hosted)
+        if not hosted.failed and self._is_warm(hosted):
+            await self._call_async(hosted, event.ts, event, self._shown_inputs(hosted, hosted.first, event.ts))
+
+    def on_own_event(self, event: KeyedEvent) -> None:
+        """An order or account event of a strategy: its position is refreshed, its `on_event` called."""
+        hosted = self._by_name.get(event.strategy)
+        if hosted is None:
+            return
+        if type(event) is PositionChanged:
+            hosted.states[hosted.names[event.venue, event.symbol]].refresh()
+        if hosted.on_event is not None and not hosted.failed:
+            try:
+                self._answer(hosted, event.ts, hosted.on_event(event))
+            except Exception as error:
+                self._fail(hosted, "on_event", event, error)
+
+    def start(self, ts: int) -> None:
+        """Call `on_start` where a strategy has one."""
+        self._each("on_start", ts)
+
+    def stop(self, ts: int) -> None:
+        """Call `on_stop` where a strategy has one. What it answers is not sent: the run is over."""
+        self._each("on_stop", ts)
+
+    # --- calling ----------------------------------------------------------------------------------------------------
+
+    def _shown(self, hosted: HostedStrategy, bar: Bar) -> list[Bar]:
+        aggregators = hosted.aggregators
+        return aggregators[bar.venue, bar.symbol].add(bar) if aggregators else [bar]
+
+    @staticmethod
+    def _append(hosted: HostedStrategy, bar: Bar) -> str:
+        name = hosted.names[bar.venue, bar.symbol]
+        view = hosted.views[name]
+        view.bar = bar
+        view.push(bar)
+        hosted.seen[name] += 1
+        return name
+
+    def _is_due(self, hosted: HostedStrategy, bar: Bar) -> bool:
+        """Show the bar to the strategy; True where that is a reason to call it now."""
+        due = False
+        for shown in self._shown(hosted, bar) if hosted.aggregators else (bar,):
+            name = self._append(hosted, shown)
+            due = True
+        if not due or hosted.failed:
+            return False
+        if hosted.started_at is None and not self._is_warm(hosted):
+            return False
+        if hosted.spec.together and not hosted.single:
+            return self._all_in(hosted, name, shown)
+        return True
+
+    def _is_warm(self, hosted: HostedStrategy) -> bool:
+        return min(hosted.seen.values()) >= hosted.warmup
+
+    def _all_in(self, hosted: HostedStrategy, name: str, bar: Bar) -> bool:
+        """`call: together`: True when every symbol's bar of this interval is in."""
+        if hosted.waits_for != bar.ts_venue:
+            self._end_waiting(hosted)
+            hosted.waits_for = bar.ts_venue
+            event = TimerFired(bar.ts + hosted.spec.together_ns, "together", hosted.name)
+            hosted.timer = self._clock.call_at(event.ts, event)
+        hosted.waiting.add(name)
+        if len(hosted.waiting) < len(hosted.spec.symbols):
+            return False
+        self._end_waiting(hosted)
+        hosted.market.missing = ()
+        return True
+
+    def _end_waiting(self, hosted: HostedStrategy) -> None:
+        hosted.waiting.clear()
+        hosted.waits_for = None
+        if hosted.timer is not None:
+            self._clock.cancel(hosted.timer)
+            hosted.timer = None
+
+    def _inputs(self, hosted: HostedStrategy, bar: Bar) -> tuple[Any, Any]:
+        name = hosted.first if hosted.spec.together else hosted.names[bar.venue, bar.symbol]
+        return self._shown_inputs(hosted, name, bar.ts)
+
+    @staticmethod
+    def _shown_inputs(hosted: HostedStrategy, name: str, ts: int) -> tuple[Any, Any]:
+        hosted.calls += 1
+        if hosted.started_at is None:
+            hosted.started_at = ts
+        market = hosted.market
+        market.now = ts
+        if hosted.spec.input == "view":
+            view = hosted.views[name]
+            if hosted.single:
+                market.bar = view.bar
+            else:
+                market.show(view)
+            return market, hosted.states[name]
+        return hosted.inputs(name)
+
+    async def _call_async(self, hosted: HostedStrategy, ts: int, event: Event, inputs: tuple[Any, Any]) -> None:
+        try:
+            answer = hosted.call(*inputs)
+            self._answer(hosted, ts, await answer if hosted.is_async else answer)
+        except Exception as error:
+            self._fail(hosted, "generate_signals", event, error)
+
+    def _answer(self, hosted: HostedStrategy, ts: int, answer: Any) -> None:
+        if answer is None:
+            return
+        default = hosted.market.symbol if not hosted.spec.together or hosted.single else None
+        for signal in read_answer(answer, hosted.spec.symbols, default):
+            self.signals += 1
+            self._publish(msgspec.structs.replace(signal, ts=ts, strategy=hosted.name))
+
+    def _each(self, method: str, ts: int) -> None:
+        for hosted in self.strategies:
+            function = getattr(hosted.object, method, None)
+            if function is None or hosted.failed:
+                continue
+            try:
+                answer = function()
+                if method == "on_start":
+                    self._answer(hosted, ts, answer)
+            except Exception as error:
+                self._fail(hosted, method, None, error)
+
+    # --- failing ----------------------------------------------------------------------------------------------------
+
+    def _fail(self, hosted: HostedStrategy, method: str, event: Event | None, error: Exception) -> None:
+        what = str(error) if isinstance(error, BadSignal) else f"{type(error).__name__}: {error}"
+        where = _where(error, hosted.object)
+        hosted.failed = True
+        ts = event.ts if event is not None else self._clock.now()
+        if hosted.spec.on_error == "stop":
+            self.failure = StrategyError(hosted.name, method, moment(event, hosted.calls), where, what)
+            self.failure.__cause__ = error
+        self._publish(StrategyFailed(ts, hosted.name, method, where, what))
+
+    def fail_if_stopped(self, event: StrategyFailed) -> None:
+        """Last to hear StrategyFailed: ends the run where the policy says so."""
+        if self.failure is not None:
+            raise self.failure
+
+
+def _where(error: Exception, strategy: Any) -> str:
+    """The deepest line of the user's own file in the traceback: `strategies/breakout.py:41  size = cash / bar.atr`."""
+    owner = strategy if inspect.ismodule(strategy) else inspect.getmodule(type(strategy))
+    own_file = getattr(owner, "__file__", None)
+    frames = traceback.extract_tb(error.__traceback__)
+    mine = [f for f in frames if own_file is not None and f.filename == own_file]
+    if not mine:
+        return f"in what generate_signals of {type(strategy).__module__}.{type(strategy).__qualname__} returned"
+    path = Path(mine[-1].filename)
+    try:
+        shown = path.relative_to(Path.cwd())
+    except ValueError:
+        shown = path
+    return f"{shown}:{mine[-1].lineno}  {mine[-1].line or ''}".rstrip()
+
+
+def moment(event: Event | None, calls: int) -> str:
+    """`2024-03-01 12:05:00Z (call 48213, BTCUSDT bar)` for people."""
+    if event is None:
+        return "start or stop"
+    at = datetime.fromtimestamp(event.ts // 1_000_000_000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    symbol = getattr(event, "symbol", "")
+    return f"{at} (call {calls:,}, {symbol} {type(event).__name__})".replace("  ", " ")
+
+
+__all__ = ["HostedStrategy", "StrategyHost", "StrategySpec", "load_strategy"]

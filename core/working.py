@@ -1,0 +1,71 @@
+"""Every order of the run and which of them are still open. Order events move them along the table of `core.orders`."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from core.errors import InvariantBroken
+from core.events import OrderEvent
+from core.orders import OPEN, Order
+
+ZERO = Decimal(0)
+
+
+class WorkingOrders:
+    """All orders by id, and the open ones by symbol."""
+
+    def __init__(self) -> None:
+        self.all: dict[str, Order] = {}
+        """Every order of the run, in order of creation."""
+        self._open: dict[tuple[str, str], dict[str, Order]] = {}
+        self._tags: dict[tuple[str, str], str] = {}
+        self.illegal: list[str] = []
+        """Order events that were no legal move, one sentence each; empty in a simulated run."""
+
+    def add(self, order: Order) -> None:
+        """Track a new order. Its tag, if any, names it until another order of the strategy takes the tag."""
+        terms = order.terms
+        self.all[terms.id] = order
+        self._open.setdefault((terms.venue, terms.symbol), {})[terms.id] = order
+        if terms.tag is not None:
+            self._tags[terms.strategy, terms.tag] = terms.id
+
+    def on_event(self, event: OrderEvent) -> None:
+        """Move the order the event is about."""
+        order = self.all.get(event.order_id)
+        if order is None:
+            raise InvariantBroken(f"an event for an order we never placed: {event!r}")
+        if not order.apply(event):
+            self.illegal.append(f"{type(event).__name__} for order {event.order_id}, which is {order.status}")
+        if order.status not in OPEN:
+            self._open[event.venue, event.symbol].pop(event.order_id, None)
+
+    # --- queries ----------------------------------------------------------------------------------------------------
+
+    def open_orders(self, venue: str, symbol: str, strategy: str | None = None) -> list[Order]:
+        """Orders that are under way or working, oldest first; of one strategy, or of all."""
+        return [
+            order
+            for order in self._open.get((venue, symbol), {}).values()
+            if strategy is None or order.terms.strategy == strategy
+        ]
+
+    def open_of(self, strategy: str) -> list[Order]:
+        """Every open order of a strategy, oldest first."""
+        return [o for orders in self._open.values() for o in orders.values() if o.terms.strategy == strategy]
+
+    def under_way(
+        self, venue: str, symbol: str, side: str, *, without: str | None = None, strategy: str | None = None
+    ) -> Decimal:
+        """Sum of what open orders of that side can still fill, base units."""
+        total = ZERO
+        for key, order in self._open.get((venue, symbol), {}).items():
+            terms = order.terms
+            if key != without and terms.side == side and (strategy is None or terms.strategy == strategy):
+                total += order.leaves
+        return total
+
+    def named(self, strategy: str, name: str) -> Order | None:
+        """An order of the strategy by its tag or its id."""
+        order = self.all.get(self._tags.get((strategy, name), name))
+        return order if order is not None and order.terms.strategy == strategy else None

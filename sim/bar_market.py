@@ -1,0 +1,346 @@
+"""One symbol's market made of bars: F8 with F10 and F11.
+
+Where our orders meet a bar: takers at their arrival (or carried to an open), resting limits by their share of the path
+strictly through their price, stops by the gap rule or at the crossing. What is written here happens at the venue, in
+engine time; the exchange decides who may trade, this decides at what price and how much.
+"""
+
+from __future__ import annotations
+
+
+from decimal import Decimal
+from fractions import Fraction
+from heapq import heappop, heappush
+from typing import Any, Protocol
+
+from core.instruments import Instrument, decimals_of
+from sim.bar_path import BarPath, Exact, Segment
+from sim.models import Models
+from sim.models.bars import path_of
+from sim.models.impact import Day
+from sim.venue_order import VenueOrder
+
+INF = 2**63 - 1
+FILL, TRIGGER = 0, 1
+
+
+class BarRow(Protocol):
+    """What a cursor hands over: times int ns, prices and volume int mantissas."""
+
+    row: int
+    open_time: int
+    open: int
+    high: int
+    low: int
+    close: int
+    volume: int
+
+
+class BarCursor(Protocol):
+    """Where a market's bars come from: a tape in a backtest, rows pushed by a feed in paper mode."""
+
+    interval_ns: int
+    price_scale: int
+    size_scale: int
+    tape_id: str
+
+    def at(self, ts: int) -> Any:
+        """Move to the bar that contains `ts` and return it, or None in a hole; afterwards `next_open` is the one after."""
+        ...
+
+    def next_open(self) -> int:
+        """Open time of the next bar, INF where there is none."""
+        ...
+
+    def take(self) -> Any:
+        """The next bar; moves on."""
+        ...
+
+    def day_before(self, row: int) -> Day | None:
+        """(sigma, volume) of the trailing day strictly before a row; None without a past."""
+        ...
+
+
+class BarMarket:
+    """Matches the working orders of one symbol against its bars."""
+
+    def __init__(self, instrument: Instrument, models: Models, cursor: BarCursor, exchange: Any) -> None:
+        self.instrument = instrument
+        self.models = models
+        self.cursor = cursor
+        self._exchange = exchange
+        self.scale = max(cursor.price_scale, decimals_of(instrument.tick))
+        self._factor = 10 ** (self.scale - cursor.price_scale)
+        self._unit = 10.0**self.scale
+        self._impact = models.impact.memory()
+        self._rho = Fraction(models.bars.participation)
+        self._rho_market = Fraction(models.bars.market_participation)
+        self._step = Fraction(instrument.step)
+        self.orders: list[VenueOrder] = []
+        """Working orders in order of arrival."""
+        self.bar: Any = None
+        """The bar that is being walked; None before the first and in a hole."""
+        self._path: BarPath | None = None
+        self._end = 0
+        self._taken = 0
+        """Taker quantity of this bar so far, steps."""
+        self._claimed: list[tuple[Exact, Exact]] = []
+        """Stretches of the path whose share is ours already."""
+        self._effects: list[tuple[int, int, int, int, VenueOrder, int, Segment | None]] = []
+        self._count = 0
+        self.last_price: int | None = None
+        """Last price before the current bar's open: the close of the bar before, mantissa."""
+
+    # --- what the exchange asks -------------------------------------------------------------------------------------
+
+    def next_at(self) -> int:
+        """Engine time of the next thing that happens here to our orders; INF without orders."""
+        if not self.orders:
+            return INF
+        first = self._effects[0][0] if self._effects else INF
+        opens = self.cursor.next_open()
+        return first if first < opens else opens
+
+    def wake(self, at: int) -> None:
+        """Catch up to `at`: nothing of ours was here, so nothing was missed."""
+        if self.bar is not None and self.bar.open_time <= at < self._end:
+            return
+        if not self.orders:
+            self._begin(self.cursor.at(at))
+
+    def data(self, at: int) -> None:
+        """Market data of this moment: a bar that opens, and fills whose time has come."""
+        if self.cursor.next_open() <= at:
+            self._begin(self.cursor.take())
+            self._open_bar()
+        self._run(at, FILL)
+
+    def triggers(self, at: int) -> None:
+        """Triggers whose time has come, after the data that caused them."""
+        self._run(at, TRIGGER)
+
+    def price(self, at: int) -> Exact | None:
+        """The path's price at `at`, mantissa; None in a hole."""
+        bar = self.bar
+        if bar is None or not bar.open_time <= at < self._end:
+            return None
+        return bar.open if at == bar.open_time else self._walk().price_at(at)
+
+    def known_before(self, at: int) -> Exact | None:
+        """The last price the venue knew before `at`: at an open, the close before it."""
+        bar = self.bar
+        if bar is None or at == bar.open_time:
+            return self.last_price
+        return self.price(at) if at < self._end else bar.close
+
+    def decimal(self, mantissa: Exact) -> Decimal:
+        """A mantissa as a price on the tick."""
+        return self.instrument.price_nearest(float(mantissa) / self._unit)
+
+    # --- arrivals ---------------------------------------------------------------------------------------------------
+
+    def place(self, order: VenueOrder, at: int) -> None:
+        """A limit order comes to rest, or a trigger order begins to wait, at `at`."""
+        if order not in self.orders:
+            self.orders.append(order)
+        if self.bar is not None and at < self._end:
+            self._plan(order, at)
+
+    def remove(self, order: VenueOrder) -> None:
+        """The order is over, or it must be planned anew (amend)."""
+        order.plan += 1
+        if order in self.orders:
+            self.orders.remove(order)
+
+    def take(self, order: VenueOrder, at: int, reference: Exact | None = None) -> None:
+        """A taker meets the bar at `at`: price reference x (1 + side x (half spread + impact)), away from us."""
+        ref = self.price(at) if reference is None else reference
+        if ref is None:
+            self._exchange.unfilled_taker(order, at)
+            return
+        wanted = self._exchange.may_fill(order)
+        room = self._room()
+        steps = min(wanted, room) if room is not None else wanted
+        if order.terms.tif == "fok" and steps < wanted:
+            steps = 0
+        if steps > 0:
+            qty = self.instrument.step * steps
+            ref_price = float(ref) / self._unit
+            price = self._taker_price(order, ref_price, float(qty), at)
+            within = order.limit is None or order.sign * (price - order.limit) <= 0
+            steps = self._exchange.affordable(order, price, steps) if within else 0
+            if steps > 0:
+                qty = self.instrument.step * steps
+                self._taken += steps
+                if self._impact is not None:
+                    self._impact.remember(order.terms.side, float(qty), at)
+                self._exchange.fill(order, at, price, qty, "taker", self.decimal(ref), self.bar.row)
+        self._exchange.rest_taker(order, at)
+
+    def crosses(self, order: VenueOrder, at: int) -> bool:
+        """Whether a limit order would take at `at`: compared with the price a taker pays before impact (F13)."""
+        ref = self.price(at)
+        if ref is None or order.limit is None:
+            return False
+        price = float(ref) / self._unit
+        half = self.models.spread.half(price, self.instrument.__dict__["tick_float"])
+        touch = self.instrument.price_away(price * (1.0 + order.sign * half), order.terms.side)
+        return bool(order.sign * (touch - order.limit) <= 0)
+
+    def can_fill_whole(self, order: VenueOrder, at: int) -> bool:
+        """F2 for FOK: the whole quantity within the cap, at a price within the limit."""
+        ref = self.price(at)
+        if ref is None:
+            return False
+        wanted, room = self._exchange.may_fill(order), self._room()
+        if wanted == 0 or (room is not None and wanted > room):
+            return False
+        qty = float(self.instrument.step * wanted)
+        price = self._taker_price(order, float(ref) / self._unit, qty, at)
+        return order.limit is None or order.sign * (price - order.limit) <= 0
+
+    # --- the bar ----------------------------------------------------------------------------------------------------
+
+    def _begin(self, bar: Any) -> None:
+        if self.bar is not None:
+            self.last_price = self.bar.close
+        before = self.cursor.close_before() if bar is not None and self.last_price is None else None
+        if before is not None:
+            self.last_price = before * self._factor
+        if bar is not None and self._factor != 1:
+            bar = bar.scaled(self._factor)
+        self.bar = bar
+        self._end = bar.open_time + self.cursor.interval_ns if bar is not None else 0
+        self._path = None
+        self._taken = 0
+        self._claimed = []
+        self._effects = []
+
+    def _open_bar(self) -> None:
+        """Carried takers meet the open, then what rests is planned along the path."""
+        at = self.bar.open_time
+        for order in [o for o in self.orders if o.carried]:
+            if order.is_open:
+                self.take(order, at)
+        for order in list(self.orders):
+            if not order.carried:
+                self._plan(order, at)
+
+    def _walk(self) -> BarPath:
+        path = self._path
+        if path is None:
+            bar = self.bar
+            held = self._exchange.held_sign(self.instrument.symbol)
+            vertices = path_of(self.models.bars.path, bar.open, bar.high, bar.low, bar.close, held)
+            path = self._path = BarPath(vertices, bar.open_time, self.cursor.interval_ns)
+        return path
+
+    def _plan(self, order: VenueOrder, since: int) -> None:
+        """When the path, from `since` on, does something to this order."""
+        bar = self.bar
+        order.plan += 1
+        if order.waits_for_trigger:
+            trigger, sign = order.trigger, order.trigger_sign
+            extreme = bar.high if sign > 0 else bar.low
+            if sign * extreme >= sign * trigger:
+                at = self._walk().first_touch(trigger, sign, since)
+                if at is not None:
+                    self._push(at, TRIGGER, 0, order, None)
+            return
+        limit = order.limit_mantissa
+        extreme = bar.low if order.sign > 0 else bar.high
+        if order.sign * extreme < order.sign * limit:
+            for segment in self._walk().through(limit, order.sign, since):
+                # Best price first, then time: a higher bid, a lower offer.
+                self._push(segment.at, FILL, -order.sign * limit, order, segment)
+
+    def _push(self, at: int, phase: int, rank: int, order: VenueOrder, segment: Segment | None) -> None:
+        self._count += 1
+        heappush(self._effects, (at, phase, rank, self._count, order, order.plan, segment))
+
+    def _run(self, at: int, phase: int) -> None:
+        effects = self._effects
+        later = []
+        while effects and effects[0][0] <= at:
+            entry = heappop(effects)
+            when, kind, _, _, order, plan, segment = entry
+            if plan != order.plan or not order.is_open:
+                continue
+            if kind != phase:
+                later.append(entry)
+                continue
+            if kind == FILL:
+                assert segment is not None
+                self._fill_resting(order, segment)
+            else:
+                self._fire(order, when)
+        for entry in later:
+            heappush(effects, entry)
+
+    def _fire(self, order: VenueOrder, at: int) -> None:
+        """A trigger: the gap rule at the open (reference O), else at the crossing (reference the trigger itself)."""
+        reference: Exact = self.bar.open if at == self.bar.open_time else order.trigger
+        order.plan += 1
+        self._exchange.fire(order, at, reference)
+
+    def _fill_resting(self, order: VenueOrder, segment: Segment) -> None:
+        wanted = self._exchange.may_fill(order)
+        steps = self._claim(segment, wanted)
+        if steps > 0:
+            assert order.limit is not None
+            qty = self.instrument.step * steps
+            self._exchange.fill(order, segment.at, order.limit, qty, "maker", order.limit, self.bar.row)
+            self._exchange.after_match(order, segment.at)
+
+    def _claim(self, segment: Segment, wanted: int) -> int:
+        """Steps of the segment's share that own orders have not taken yet; what is taken is gone, in path order."""
+        free = _without(segment.begin, segment.end, self._claimed)
+        length = sum((b - a for a, b in free), start=0)
+        path = self._walk()
+        whole = 1 if path.flat else path.length
+        per_length = self._rho * self.bar.volume / (10**self.cursor.size_scale * whole * self._step)
+        steps = min(wanted, int(length * per_length))
+        if steps > 0:
+            need: Exact = Fraction(steps) / per_length
+            for a, b in free:
+                used = min(need, b - a)
+                if used > 0:
+                    self._claimed.append((a, a + used))
+                need -= used
+        return steps
+
+    def _room(self) -> int | None:
+        """Steps takers may still have of this bar; None without a cap."""
+        if not self._rho_market:
+            return None
+        cap = int(self._rho_market * self.bar.volume / (10**self.cursor.size_scale * self._step))
+        return max(0, cap - self._taken)
+
+    def _taker_price(self, order: VenueOrder, reference: float, qty: float, at: int) -> Decimal:
+        instrument, side = self.instrument, order.terms.side
+        cost = self.models.spread.half(reference, instrument.__dict__["tick_float"])
+        if self._impact is not None:
+            cost += self._impact.cost(side, qty, at, self._day)
+        return instrument.price_away(reference * (1.0 + order.sign * cost), side)
+
+    def _day(self) -> Day | None:
+        return self.cursor.day_before(self.bar.row)
+
+
+def _without(begin: Exact, end: Exact, taken: list[tuple[Exact, Exact]]) -> list[tuple[Exact, Exact]]:
+    """The parts of [begin, end] that no taken stretch covers, in order."""
+    free = [(begin, end)]
+    for a, b in taken:
+        left = []
+        for x, y in free:
+            if b <= x or a >= y:
+                left.append((x, y))
+                continue
+            if x < a:
+                left.append((x, a))
+            if b < y:
+                left.append((b, y))
+        free = left
+    return free
+
+

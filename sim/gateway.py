@@ -1,0 +1,120 @@
+"""The gateway of every simulated venue: commands in, order events out, three latency legs between (F1).
+
+arrive = max(send + entry, previous arrival on the same session); an answer is heard at
+max(engine + response, previous answer on that session). The same gateway serves the backtest and paper mode.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+from core.commands import AmendOrder, Approved, CancelOrder, SubmitOrder
+from core.events import Event, OrderRejected
+from sim.exchange import ExecutionSimulator
+from sim.models.latency import LatencyModel
+from sim.venue_order import VenueOrder
+
+
+class Line:
+    """The wire to one venue: how long each leg takes, first in first out per session."""
+
+    def __init__(self, latency: LatencyModel, seed: int) -> None:
+        self._legs = latency.legs(random.Random(seed))
+        self._arrivals: dict[str, int] = {}
+        self._answers: dict[str, int] = {}
+
+    def arrival(self, session: str, send: int, operation: str) -> int | None:
+        """Engine time at which a request sent at `send` arrives; None where it is lost."""
+        leg = self._legs.request_ns(operation, send)  # type: ignore[arg-type]
+        if leg is None:
+            return None
+        return self.arrive(session, send + leg)
+
+    def arrive(self, session: str, at: int) -> int:
+        """First in, first out: not before what was sent earlier on the session."""
+        at = max(at, self._arrivals.get(session, at))
+        self._arrivals[session] = at
+        return at
+
+    def local_at(self, session: str, engine: int) -> int:
+        """When the answer given at engine time `engine` is heard."""
+        return self.hear(session, engine + self._legs.response_ns(engine))
+
+    def hear(self, session: str, at: int) -> int:
+        at = max(at, self._answers.get(session, at))
+        self._answers[session] = at
+        return at
+
+    def lost_at(self, session: str, send: int) -> int:
+        """When the sender of a lost request learns of it."""
+        return self.hear(session, send + self._legs.lost_ns(send))  # type: ignore[attr-defined]
+
+
+class SimGateway:
+    """Takes commands to one simulated venue."""
+
+    def __init__(
+        self,
+        exchange: ExecutionSimulator,
+        line: Line,
+        *,
+        deliver: Callable[[Event], None],
+        sent: Callable[[], None],
+    ) -> None:
+        self.venue = exchange.venue
+        self._exchange = exchange
+        self._line = line
+        self._deliver = deliver
+        self._sent = sent
+        self.closed = False
+        """After the last market data nothing more is sent."""
+        self.unsent = 0
+
+    def on_command(self, command: Approved) -> None:
+        """SubmitOrder, CancelOrder and AmendOrder of this venue."""
+        if command.venue != self.venue:
+            return
+        if self.closed:
+            self.unsent += 1
+            return
+        if type(command) is SubmitOrder:
+            self.submit(command)
+        elif type(command) is CancelOrder:
+            self.cancel(command)
+        elif type(command) is AmendOrder:
+            self.amend(command)
+
+    def submit(self, command: SubmitOrder) -> None:
+        self._send(command, "entry", "submit", VenueOrder(command.order, 0))
+
+    def cancel(self, command: CancelOrder) -> None:
+        self._send(command, "cancel", "cancel", (command.order_id, None, _keys(command)))
+
+    def amend(self, command: AmendOrder) -> None:
+        self._send(command, "amend", "amend", (command.order_id, command.price, command.qty, _keys(command)))
+
+    def _send(self, command: Approved, operation: str, kind: str, payload: Any) -> None:
+        arrive_at = self._line.arrival(command.session, command.ts, operation)
+        if arrive_at is None:
+            self._deliver(
+                OrderRejected(
+                    self._line.lost_at(command.session, command.ts),
+                    None,
+                    *_keys(command),
+                    command.order_id,
+                    None,
+                    "the request was lost on its way",
+                    "lost",
+                )
+            )
+            return
+        if kind == "submit":
+            payload.arrived_at = arrive_at
+        self._exchange.request(arrive_at, kind, payload)
+        self._sent()
+
+
+def _keys(command: Approved) -> tuple[str, str, str, str, str]:
+    return command.venue, command.symbol, command.position_side, command.strategy, command.session

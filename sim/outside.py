@@ -1,0 +1,89 @@
+"""The outside of a backtest: simulated clock, tapes, one simulated venue per venue of the plan, all in one world."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+from core.plan import Plan
+from core.run_parts import Outside
+from core.tape import Tape
+from sim.account import VenueAccount
+from sim.bar_market import BarMarket
+from sim.clock import SimClock
+from sim.exchange import ExecutionSimulator
+from sim.feed import SimFeed, TapeCursor
+from sim.gateway import Line, SimGateway
+from sim.models import BARS_PRESET, PRESETS, Models, assumptions, choose
+from sim.world import World
+
+
+def simulated_outside(plan: Plan, tapes: list[Tape], start: int) -> Outside:
+    """A world over these tapes, with its clock at `start`."""
+    clock = SimClock(start)
+    feed = SimFeed(tapes, {v: defaults_of(plan, v).latency.feed_ns for v in plan.venues})
+    world = World(clock, feed)
+    exchanges = simulated_venues(plan, {(t.venue, t.symbol): TapeCursor(t) for t in tapes}, world.report)
+    for exchange, line in exchanges:
+        world.exchanges.append(exchange)
+        world.gateways.append(SimGateway(exchange, line, deliver=world.report, sent=world.venue_concerned))
+    gateways = world.gateways
+
+    def on_command(command: Any) -> None:
+        for gateway in gateways:
+            gateway.on_command(command)
+
+    return Outside(
+        clock,
+        world,
+        feed.subscribe,
+        gateways[0].on_command if len(gateways) == 1 else on_command,
+        said(plan),
+        world=world,
+    )
+
+
+def simulated_venues(
+    plan: Plan, cursors: dict[tuple[str, str], Any], emit: Callable[[Any, Any], None]
+) -> list[tuple[ExecutionSimulator, Line]]:
+    """One ExecutionSimulator per venue, with its markets in the order of the plan, and the line to it."""
+    made = []
+    for venue in plan.venues.values():
+        defaults = defaults_of(plan, venue.name)
+        line = Line(defaults.latency, plan.config.run.seed * 1_000_003 + zlib.crc32(venue.name.encode()))
+        account = VenueAccount(
+            venue.rules.kind, venue.balances, leverage=venue.leverage, order_margin=venue.rules.order_margin
+        )
+        exchange = ExecutionSimulator(venue.name, venue.rules, account, local_at=line.local_at, emit=emit)
+        for key, instrument in plan.instruments.items():
+            if key[0] == venue.name:
+                models = choose(venue.simulation, key[1], defaults)
+                exchange.add_market(BarMarket(instrument, models, cursors[key], exchange))
+        made.append((exchange, line))
+    return made
+
+
+def defaults_of(plan: Plan, venue: str) -> Models:
+    """What the venue's models are where a symbol has none of its own: the config's, else the preset's."""
+    simulation = plan.venues[venue].simulation
+    return choose(simulation, "", PRESETS[simulation.preset or "bars"])
+
+
+def said(plan: Plan) -> list[str]:
+    """One line per assumption of the simulation, for the summary."""
+    lines: list[str] = []
+    for venue in plan.venues.values():
+        models = defaults_of(plan, venue.name)
+        fees = sorted({(i.maker, i.taker) for k, i in plan.instruments.items() if k[0] == venue.name})
+        lines += assumptions(models, venue.simulation)
+        lines += [f"fees: maker {maker:f}, taker {taker:f} of notional" for maker, taker in fees]
+        if venue.rules.kind == "linear":
+            lines.append("account: isolated margin per order; funding and liquidation are not simulated yet")
+        if venue.simulation.preset == "optimistic":
+            lines.append("preset: optimistic, an upper bound; live fills will be worse")
+    lines.append("fidelity: bars, for screening; fills inside a bar are an estimate")
+    return lines
+
+
+__all__ = ["BARS_PRESET", "defaults_of", "said", "simulated_outside", "simulated_venues"]

@@ -1,0 +1,174 @@
+"""Who moves time in a simulation. The world is the inbox: asking it for the next event is what moves time.
+
+t = the earliest of: a due timer, the receipt of a market event somebody hears, a report under way. The venues advance in
+engine time up to t and not further, and stop at the first effect of ours, because its report may be the new t. What the
+inside does at t reaches no venue before t, so nothing is ever taken back. At one nanosecond: the venue's own order (F0),
+then what we learn (order events, then market events), then timers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncIterator
+from heapq import heappop, heappush
+
+from core.errors import InvariantBroken
+from core.events import Event
+from core.ports import InboxStatistics
+from sim.clock import INF, SimClock
+from sim.exchange import ExecutionSimulator
+from sim.feed import SimFeed
+from sim.gateway import SimGateway
+
+ROUNDS_MAXIMUM = 1000
+"""Requests answered at one nanosecond before the run is declared a loop (zero latency lets a strategy answer itself)."""
+YIELD_SECONDS = 0.010
+"""Wall time after which other tasks of the event loop get a turn; no effect on results."""
+YIELD_CHECK = 32
+"""Events between looks at the wall clock."""
+
+
+class World:
+    """Owner of the clock, the tapes, the venues and the reports under way."""
+
+    def __init__(self, clock: SimClock, feed: SimFeed) -> None:
+        self.clock = clock
+        self.feed = feed
+        self.exchanges: list[ExecutionSimulator] = []
+        self.gateways: list[SimGateway] = []
+        self._reports: list[tuple[int, int, Event]] = []
+        self._wishes: deque[Event] = deque()
+        self._count = 0
+        self._busy = False
+        """Whether a venue holds anything of ours: without, it may lag and the tape runs past it."""
+        self._stopped = False
+        self._rounds = (0, 0)
+        self.delivered = 0
+        self.end: int | None = None
+        """`ts` of the last market event, once it is known."""
+
+    # --- the Inbox port ---------------------------------------------------------------------------------------------
+
+    def put(self, event: Event) -> None:
+        """A wish of the embedding program: heard before time moves on."""
+        self._wishes.append(event)
+
+    def close(self) -> None:
+        """End the run after the event in hand."""
+        self._stopped = True
+
+    def statistics(self) -> InboxStatistics:
+        return InboxStatistics(self.delivered, len(self._reports) + len(self._wishes), ROUNDS_MAXIMUM, 0)
+
+    # --- called by gateways and venues ------------------------------------------------------------------------------
+
+    def report(self, event: Event, _order: object = None) -> None:
+        """An answer of a venue is under way to us; `ts` says when it arrives."""
+        self._count += 1
+        heappush(self._reports, (event.ts, self._count, event))
+
+    def venue_concerned(self) -> None:
+        """A request is under way: the venues must be followed from now on."""
+        self._busy = True
+
+    # --- moving time ------------------------------------------------------------------------------------------------
+
+    async def __aiter__(self) -> AsyncIterator[Event]:
+        clock, feed, wishes = self.clock, self.feed, self._wishes
+        feed.start()
+        turn = time.perf_counter()  # tidy: only decides when other tasks get a turn
+        countdown = YIELD_CHECK
+        while not self._stopped:
+            if clock.held:
+                await clock.until_released()
+            if not (self._busy or self._reports or wishes) and feed.next_ts < clock.next_timer():
+                event: Event | None = feed.pop()
+                clock.time = event.ts  # type: ignore[union-attr]
+            else:
+                event = self._next()
+                if event is None:
+                    if clock.held or wishes:
+                        continue
+                    return
+            self.delivered += 1
+            yield event  # type: ignore[misc]
+            countdown -= 1
+            if not countdown:
+                countdown = YIELD_CHECK
+                now = time.perf_counter()  # tidy: only decides when other tasks get a turn
+                if now - turn > YIELD_SECONDS:
+                    await asyncio.sleep(0)
+                    turn = time.perf_counter()  # tidy: only decides when other tasks get a turn
+
+    def _next(self) -> Event | None:
+        """The next event, or None at the end of everything (or where a rim task was woken)."""
+        clock, feed, reports = self.clock, self.feed, self._reports
+        while True:
+            if self._wishes:
+                return self._wishes.popleft()
+            heard, timer = feed.next_ts, clock.next_timer()
+            report = reports[0][0] if reports else INF
+            if heard == INF:
+                return self._last(timer)
+            inside = min(heard, timer, report)
+            if self._busy and self._step_venues(inside):
+                continue
+            clock.time = max(clock.time, inside)
+            if report <= inside:
+                return heappop(reports)[2]
+            if heard <= inside:
+                return feed.pop()
+            event = self._fire_timer()
+            if event is not None or clock.held:
+                return event
+
+    def _step_venues(self, until: int) -> bool:
+        """Let the earliest venue act, if that is due by `until`. False where nothing was due."""
+        earliest, actor = INF, None
+        for exchange in self.exchanges:
+            moment = exchange.next_moment()
+            if moment < earliest:
+                earliest, actor = moment, exchange
+        if actor is None:
+            self._busy = False
+            return False
+        if earliest > until:
+            return False
+        at, rounds = self._rounds
+        self._rounds = (earliest, rounds + 1 if at == earliest else 1)
+        if self._rounds[1] > ROUNDS_MAXIMUM:
+            raise InvariantBroken(
+                f"{ROUNDS_MAXIMUM} rounds of requests at one nanosecond ({earliest}): with zero latency a strategy "
+                "answers its own order events without end. Give the run a latency, or let the strategy wait"
+            )
+        actor.step(earliest)
+        return True
+
+    def _last(self, timer: int) -> Event | None:
+        """After the last market event: due timers, requests that are under way, and their answers. Nothing trades."""
+        if self.end is None:
+            self.end = self.clock.time
+        if timer <= self.end:
+            return self._fire_timer()
+        for gateway in self.gateways:
+            gateway.closed = True
+        for exchange in self.exchanges:
+            while exchange.requests_under_way:
+                exchange.answer(exchange.next_request())
+        if not self._reports:
+            return None
+        report = heappop(self._reports)[2]
+        self.clock.time = max(self.clock.time, report.ts)
+        return report
+
+    def _fire_timer(self) -> Event | None:
+        timer = self.clock.pop_timer()
+        self.clock.time = max(self.clock.time, timer.at)
+        if timer.future is not None:
+            if not timer.future.done():
+                timer.future.set_result(None)
+                self.clock.hold(timer.task)
+            return None
+        return timer.event

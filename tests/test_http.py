@@ -1,0 +1,130 @@
+"""How we read from a venue: weight, back-off, redirects. What faults do to a download is in test_binance_history."""
+
+from __future__ import annotations
+
+import random
+
+import aiohttp
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from adapters.http import (
+    JsonReader,
+    Refused,
+    Retry,
+    WeightLimiter,
+    is_loopback,
+    refuse_plain_http,
+    refuse_redirect,
+)
+from core.errors import VenueError
+
+
+async def no_sleep(seconds: float) -> None:
+    """Returns at once."""
+
+
+async def test_weight_is_spent_per_minute_and_the_venues_count_wins() -> None:
+    """Limit 100, share 0.8: the fifth request of weight 20 waits for the next full minute."""
+    clock = [120.0]
+    naps: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        naps.append(seconds)
+        clock[0] += seconds
+
+    limiter = WeightLimiter(100, now=lambda: clock[0], sleep=sleep)
+    for _ in range(4):
+        clock[0] += 5
+        await limiter.reserve(20)
+    assert naps == []
+    await limiter.reserve(20)
+    assert naps == [40.0] and limiter.used == 20
+    limiter.learn({"X-MBX-USED-WEIGHT-1M": "75"})
+    await limiter.reserve(20)
+    assert naps == [40.0, 60.0]
+    limiter.learn({"X-MBX-USED-WEIGHT-1M": "many"})
+    assert limiter.used == 20
+
+
+async def test_one_request_above_the_whole_budget_still_goes_out() -> None:
+    """Else it would wait for ever."""
+    limiter = WeightLimiter(10, now=lambda: 0.0, sleep=no_sleep)
+    await limiter.reserve(50)
+    assert limiter.used == 50
+
+
+async def test_back_off_is_capped_and_the_same_for_the_same_seed() -> None:
+    """Injected chance: two readers with one seed wait alike."""
+    waits = []
+    for _ in range(2):
+        reader = JsonReader(None, retry=Retry(base_s=1, cap_s=8), rng=random.Random(5))  # type: ignore[arg-type]
+        waits.append([reader._backoff(attempt) for attempt in range(12)])
+    assert waits[0] == waits[1]
+    assert all(min(8.0, 2.0**n) / 2 <= wait <= min(8.0, 2.0**n) for n, wait in enumerate(waits[0]))
+    assert len(set(waits[0][4:])) > 1
+
+
+async def test_redirects_are_followed_on_the_same_host_only() -> None:
+    """A path may move; a loop ends."""
+    app = web.Application()
+
+    async def moved(request: web.Request) -> web.StreamResponse:
+        raise web.HTTPFound("/new")
+
+    async def new(request: web.Request) -> web.StreamResponse:
+        return web.json_response({"ok": True})
+
+    async def loop(request: web.Request) -> web.StreamResponse:
+        raise web.HTTPFound("/loop")
+
+    app.router.add_get("/old", moved)
+    app.router.add_get("/new", new)
+    app.router.add_get("/loop", loop)
+    async with TestServer(app) as server, aiohttp.ClientSession() as session:
+        url = str(server.make_url("")).rstrip("/")
+        reader = JsonReader(session, sleep=no_sleep)
+        assert await reader.get_json(url + "/old") == {"ok": True}
+        with pytest.raises(VenueError, match="more than 3 redirects"):
+            await reader.get_json(url + "/loop")
+        with pytest.raises(Refused, match="HTTP 404"):
+            await reader.get_json(url + "/nowhere")
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "allowed"),
+    [
+        ("https://a.example/x", "https://a.example/y", True),
+        ("https://a.example/x", "https://b.example/x", False),
+        ("https://a.example/x", "http://a.example/x", False),
+        ("https://a.example/x", "https://a.example:444/x", False),
+        ("http://127.0.0.1:8080/x", "https://127.0.0.1/x", True),
+        ("http://127.0.0.1:8080/x", "http://127.0.0.1:9090/x", False),
+        ("https://a.example/x", "https://a.example.evil/x", False),
+        ("https://a.example/x", "https://a.example@evil.example/x", False),
+    ],
+)
+def test_redirect_rule(here: str, there: str, allowed: bool) -> None:
+    """Same host, same port, never down to plain http."""
+    if allowed:
+        refuse_redirect(here, there)
+    else:
+        with pytest.raises(VenueError, match="refused"):
+            refuse_redirect(here, there)
+
+
+def test_plain_http_only_to_this_machine() -> None:
+    """Names that merely look like loopback are not."""
+    for url in ("https://api.binance.com/x", "http://127.0.0.1:1/x", "http://localhost/x", "http://[::1]:5/x"):
+        refuse_plain_http(url)
+    for url in (
+        "http://api.binance.com/x",
+        "http://127.0.0.1.evil.example/x",
+        "ftp://127.0.0.1/x",
+        "file:///etc/x",
+        "",
+    ):
+        with pytest.raises(VenueError, match="expected https"):
+            refuse_plain_http(url)
+    assert is_loopback("127.9.9.9") and not is_loopback("10.0.0.1")
