@@ -22,7 +22,7 @@ from core.events import Event
 Handler = Callable[[Any], None] | Callable[[Any], Awaitable[None]]
 
 QUEUE_MAXIMUM = 100_000
-"""Events one handler chain may pile up before the run is declared a loop. A guess: a hundred times the largest
+"""Events that one event may be followed by before the run is declared a loop. A guess: a hundred times the largest
 burst seen (a cancel-all over every order of a thousand symbols)."""
 
 
@@ -68,10 +68,12 @@ class Bus:
     async def drain(self) -> None:
         """Dispatch until the queue is empty, in order."""
         queue, plain = self._queue, self._plain
-        while queue:
-            event = queue.popleft()
-            self._dispatched += 1
-            try:
+        event: Event | None = None
+        count = 0
+        try:
+            while queue:
+                event = queue.popleft()
+                count += 1
                 handlers = plain.get(type(event))
                 if handlers is not None:
                     for handler in handlers:
@@ -82,14 +84,16 @@ class Bus:
                             await handler(event)
                         else:
                             handler(event)
-            except Exception as error:
-                error.add_note(f"while handling {event!r}")
-                raise
-            if len(queue) > QUEUE_MAXIMUM:
-                raise InvariantBroken(
-                    f"{len(queue)} events wait on the bus (maximum {QUEUE_MAXIMUM}): handlers answer each other "
-                    f"without end. Last event: {event!r}"
-                )
+                if count > QUEUE_MAXIMUM:
+                    raise InvariantBroken(
+                        f"one event was followed by {count} others (maximum {QUEUE_MAXIMUM}), {len(queue)} more wait: "
+                        "handlers answer each other without end"
+                    )
+        except Exception as error:
+            error.add_note(f"while handling {event!r}")
+            raise
+        finally:
+            self._dispatched += count
 
     def statistics(self) -> BusStatistics:
         return BusStatistics(self._dispatched, len(self._queue), QUEUE_MAXIMUM)

@@ -12,19 +12,19 @@ from core.events import Event, PositionSide
 from core.orders import OrderTerms
 
 
-class ProposeOrder(Event, frozen=True, tag=True):
+class ProposeOrder(Event, frozen=True, tag=True, gc=False):
     """An order the execution engine would like to place; heard by the RiskEngine alone."""
 
     order: OrderTerms
 
 
-class ProposeCancel(Event, frozen=True, tag=True):
+class ProposeCancel(Event, frozen=True, tag=True, gc=False):
     """An order the execution engine would like to cancel. Cancels always pass, also when trading is halted."""
 
     order: OrderTerms
 
 
-class ProposeAmend(Event, frozen=True, tag=True):
+class ProposeAmend(Event, frozen=True, tag=True, gc=False):
     """New price and total quantity for a working order."""
 
     order: OrderTerms
@@ -34,7 +34,7 @@ class ProposeAmend(Event, frozen=True, tag=True):
     """Whether the order's quantity grows: only that can be refused while halted."""
 
 
-class Approved(Event, frozen=True, tag=True):
+class Approved(Event, frozen=True, tag=True, gc=False):
     """A command that passed every risk check. Made by `core.risk` alone, taken by a gateway alone."""
 
     venue: str
@@ -45,15 +45,15 @@ class Approved(Event, frozen=True, tag=True):
     order_id: str
 
 
-class SubmitOrder(Approved, frozen=True, tag=True):
+class SubmitOrder(Approved, frozen=True, tag=True, gc=False):
     order: OrderTerms
 
 
-class CancelOrder(Approved, frozen=True, tag=True):
+class CancelOrder(Approved, frozen=True, tag=True, gc=False):
     """Ask the venue to cancel."""
 
 
-class AmendOrder(Approved, frozen=True, tag=True):
+class AmendOrder(Approved, frozen=True, tag=True, gc=False):
     """Ask the venue for another price and total quantity; what stays is repeated."""
 
     price: Decimal | None

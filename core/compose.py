@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -253,7 +254,7 @@ async def assemble(
     plan: Plan,
     *,
     mode: Literal["backtest", "paper"] = "backtest",
-    journal_path: Path | None = None,
+    journal_path: Path | Callable[[], Path] | None = None,
     progress: Progress | None = None,
     strategies: dict[str, Any] | None = None,
     time_source: Any = None,
@@ -261,6 +262,7 @@ async def assemble(
     """Load the tapes and build the parts of a run. Raises DataError, VenueError, UsageError before anything runs.
 
     `strategies` hands in finished strategy objects by name, in place of their `class`. `time_source` is paper mode's.
+    A `journal_path` that is a function is asked once the data is loaded: a run that cannot start leaves no folder.
     """
     from core.run_parts import build
 
@@ -274,9 +276,18 @@ async def assemble(
         outside = simulated_outside(plan, played, start)
     else:
         from live.outside import taped_outside
+        from sim.outside import pushed_venues, said
 
-        outside = taped_outside(plan, played, start, time_source)
-    return build(plan, outside, played, history, start, end, journal_path=journal_path, strategies=strategies or {})
+        outside = taped_outside(plan, played, start, time_source, partial(pushed_venues, plan, played), said(plan))
+    path = journal_path() if callable(journal_path) else journal_path
+    return build(plan, outside, played, history, start, end, journal_path=path, strategies=strategies or {})
+
+
+def tape_time(speed: float | None) -> Any:
+    """Paper mode's time over a tape: `speed` times the real one; None jumps to the next due moment."""
+    from live.time_source import JumpTime, ScaledTime
+
+    return JumpTime() if speed is None else ScaledTime(speed)
 
 
 def _told(progress: Progress | None, what: str) -> Callable[[int, int], None] | None:
@@ -313,4 +324,18 @@ def check(config: str | Path, assignments: tuple[str, ...] = (), *, mode: Mode |
     return lines
 
 
-__all__ = ["ConfigError", "assemble", "check", "compose", "instrument_of", "read_plan"]
+def run_scenarios(paths: list[str], *, json: bool, out: Any, err: Any) -> int:
+    """The `scenario` verb: run files and folders, print to `out` and `err`, return the exit code. Raises UsageError."""
+    from functools import cache
+
+    from adapters.venues import load_rules
+    from sim.scenario import run_files
+    from sim.scenario_run import read_models, run_one
+
+    rules_of = cache(load_rules)
+    return run_files(
+        paths, json=json, out=out, err=err, run_one=lambda s: run_one(s, rules_of), read_models=read_models
+    )
+
+
+__all__ = ["ConfigError", "assemble", "check", "compose", "instrument_of", "read_plan", "run_scenarios"]

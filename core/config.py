@@ -116,10 +116,11 @@ class StrategySection(msgspec.Struct, frozen=True):
     class_path: Annotated[
         str,
         Meta(
-            pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$",
-            description="an import path like strategies.ema_cross:EmaCross",
+            pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*(:[A-Za-z_]\w*)?$",
+            description="an import path like strategies.ema_cross:EmaCross, or like my_bot for a module",
         ),
     ] = msgspec.field(name="class")
+    """`module:Class`, or a module that has `generate_signals` itself."""
     symbols: Annotated[list[Symbol], Meta(min_length=1)]
     input: Literal["view", "pandas", "dict"] = "view"
     params: dict[str, Any] = {}
@@ -143,6 +144,8 @@ class StrategySection(msgspec.Struct, frozen=True):
         for at, symbol in enumerate(self.symbols):
             if symbol in self.symbols[:at]:
                 yield f"symbols[{at}]", f"{symbol} is named twice: keep one"
+        if self.params and ":" not in self.class_path:
+            yield "params", f"{self.class_path} is a module and takes none: name a class as {self.class_path}:Class"
         if self.name == "account":
             yield "name", "`account` is what the account's own limits are called: choose another name"
 

@@ -86,6 +86,11 @@ class Engine:
         return self._parts
 
     @property
+    def is_entered(self) -> bool:
+        """Whether there are parts to look at; they stay when the engine is left."""
+        return self._parts is not None
+
+    @property
     def clock(self) -> Clock:
         return self.parts.clock
 
@@ -117,7 +122,7 @@ class Engine:
         except BaseExceptionGroup as group:
             # A group of one is that one error: nobody should have to unwrap it.
             if len(group.exceptions) == 1:
-                raise group.exceptions[0] from None
+                raise group.exceptions[0] from group.exceptions[0].__cause__
             raise
         finally:
             self._close()
@@ -154,14 +159,15 @@ class Engine:
         await asyncio.sleep(0)
 
     async def wait(self) -> None:
-        """Return when the run is over."""
+        """Return when the run is over. A task that waits here holds simulated time no longer."""
+        self.clock.waits()
         await self._done.wait()
 
     async def stop(self, reason: str = "stopped") -> None:
         """End the run after the event in hand, and wait for it."""
         self.reason = reason
         self.parts.inbox.close()
-        await self._done.wait()
+        await self.wait()
 
     def _close(self) -> None:
         if self._closed or self._parts is None:
@@ -180,11 +186,11 @@ class Engine:
             raise UsageError(f"the run has {self._state}: no signal can be taken")
         symbols = self.parts.symbols
         default = next(iter(symbols)) if len(set(symbols.values())) == 1 else None
-        signals = read_answer(wish, symbols, default)
+        signals = read_answer(wish, symbols, default, ts=self.clock.now(), strategy=HOST)
         if not signals:
             raise BadSignal("expected a wish, got none")
         for one in signals:
-            self.parts.inbox.put(msgspec.structs.replace(one, ts=self.clock.now(), strategy=HOST))
+            self.parts.inbox.put(one)
 
     def events(self, *kinds: type[Event]) -> EventStream:
         """Events of these types from now on, as an async iterator; ends with the run."""

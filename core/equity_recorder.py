@@ -1,30 +1,33 @@
 """Equity over time: a row per fill, funding and liquidation, and at each full interval, marked at our last known price.
 
 A row at a full interval T shows what was known when everything of T had been heard: it is made with the first event after
-T. While nothing is held such rows are not even counted one by one; while something is held its marks are collected and a
-stretch of rows is computed at once, in exact integers, when the position changes.
+T. While nothing is held such rows are not even counted one by one; what is collected becomes arrays of exact integers,
+many rows at once.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
 import numpy as np
 
-from core.events import Bar, KeyedEvent, OrderFilled
+from core.events import Bar, KeyedEvent
 from core.instruments import Instrument, decimals_of
 from core.metrics.equity import EquityCurve
+from core.orders import ZERO
 from core.portfolio import Portfolio
 
-STRETCH_MAXIMUM = 16_384
-"""Rows collected before they are computed, so that memory stays flat in a long position."""
+ROWS_MAXIMUM = 16_384
+"""Rows collected before they become arrays: lists are quick to grow, arrays are small to keep."""
 INT64_SAFE = 2**62
+INF = 2**63 - 1
 Key = tuple[str, str]
 
 
 class EquityRecorder:
-    """Hears bars, fills and account events, after the portfolio. `finish` gives the curve."""
+    """Hears bars before the portfolio does (to close the interval that is over), fills and account events after it."""
 
     def __init__(
         self,
@@ -37,49 +40,54 @@ class EquityRecorder:
         start: int,
     ) -> None:
         self._portfolio = portfolio
-        self._instruments = instruments
-        self._price_scales = price_scales
         self._currency = currency
         self._interval = interval_ns
+        self._columns = {
+            key: _Column(instrument, price_scales.get(key, 0))
+            for key, instrument in instruments.items()
+            if instrument.quote == currency
+        }
         self.scale = max(
-            [8]
-            + [max(price_scales.get(k, 0), decimals_of(i.tick)) + decimals_of(i.step) for k, i in instruments.items()]
+            [8, *(c.price_scale + c.qty_scale for c in self._columns.values())]
             + [decimals_of(total) for total in portfolio.balances.values()]
         )
         self._due = -(-start // interval_ns) * interval_ns
         """The next full interval that has no row yet."""
-        self._begin = self._due
-        self._last: dict[Key, float] = {}
-        self._held: list[Key] = []
-        self._marks: dict[Key, list[float]] = {}
-        self._cash = 0
+        self._wake = INF
+        """The same while something is held; a flat account's rows are all alike and made when the stretch ends."""
+        self._ts: list[int] = []
+        self._cash: list[int] = []
+        self._cash_now = 0
+        self.deposited = ZERO
+        """What base assets held at the start were worth then, quote units: part of the initial equity."""
+        bases = {(i.venue, i.base): i.symbol for i in reversed(instruments.values()) if i.kind == "spot"}
+        for (venue, base), symbol in bases.items():
+            held, mark = portfolio.deposits.get((venue, base)), portfolio.mark(venue, symbol)
+            if held and mark is not None and base != currency and (venue, symbol) in self._columns:
+                self.deposited += self._columns[venue, symbol].deposit(held, mark, self.scale)
         self._chunks: list[tuple[np.ndarray, ...]] = []
         self._refresh()
 
     # --- bus handlers -----------------------------------------------------------------------------------------------
 
     def on_bar(self, bar: Bar) -> None:
-        """Rows for full intervals that are over now, then remember the new price."""
-        if bar.ts > self._due:
+        """A row for every full interval that is over now, at the prices known before this bar."""
+        if bar.ts > self._wake:
             self._sample(bar.ts)
-        self._last[bar.venue, bar.symbol] = bar.close
 
     def on_change(self, event: KeyedEvent) -> None:
         """A fill, funding or liquidation, booked already: the stretch before it ends, and it gets a row of its own."""
         if event.ts > self._due:
             self._sample(event.ts)
-        self._flush()
-        if type(event) is OrderFilled:
-            self._last.setdefault((event.venue, event.symbol), float(event.price))
         self._refresh()
-        self._append(np.array([event.ts], dtype=np.int64), {k: [self._last[k]] for k in self._held})
+        self._add((event.ts,))
 
     def finish(self, ts: int) -> EquityCurve:
         """All rows up to `ts` (inclusive), the last one at `ts` itself."""
         self._sample(ts + 1)
-        self._flush()
-        if not self._chunks or int(self._chunks[-1][0][-1]) < ts:
-            self._append(np.array([ts], dtype=np.int64), {k: [self._last[k]] for k in self._held})
+        if not self._ts or self._ts[-1] < ts:
+            self._add((ts,))
+        self._compute()
         columns = [np.concatenate([chunk[i] for chunk in self._chunks]) for i in range(5)]
         return EquityCurve(
             ts=columns[0],
@@ -93,67 +101,101 @@ class EquityRecorder:
     # --- rows -------------------------------------------------------------------------------------------------------
 
     def _sample(self, now: int) -> None:
-        """Take note of every full interval before `now`."""
-        count = -(-(now - self._due) // self._interval)
-        if count <= 0:
+        """Rows for every full interval before `now`, as the account stands."""
+        due, step = self._due, self._interval
+        if due + step >= now > due:
+            self._add((due,))
+            self._due = due + step
+        elif now > due:
+            times = range(due, now, step)
+            self._add(times)
+            self._due = times[-1] + step
+        if self._wake is not INF:
+            self._wake = self._due
+
+    def _add(self, times: Sequence[int]) -> None:
+        count = len(times)
+        self._ts.extend(times)
+        self._cash.extend([self._cash_now] * count)
+        marks = self._portfolio.marks
+        for key, column in self._columns.items():
+            column.qty.extend([column.lots] * count)
+            column.cost.extend([column.cost_now] * count)
+            column.price.extend([marks[key] if column.lots else 0.0] * count)
+        if len(self._ts) > ROWS_MAXIMUM:
+            self._compute()
+
+    def _compute(self) -> None:
+        """Turn the rows collected so far into arrays of exact integers."""
+        if not self._ts:
             return
-        for key in self._held:
-            marks, price = self._marks[key], self._last[key]
-            if count == 1:
-                marks.append(price)
-            else:
-                marks.extend([price] * count)
-        self._due += count * self._interval
-        if self._due - self._begin > STRETCH_MAXIMUM * self._interval:
-            self._flush()
-
-    def _flush(self) -> None:
-        """Compute the rows of the stretch that ends here."""
-        if self._due > self._begin:
-            self._append(np.arange(self._begin, self._due, self._interval, dtype=np.int64), self._marks)
-            self._begin = self._due
-            self._marks = {key: [] for key in self._held}
-
-    def _append(self, ts: np.ndarray, marks: dict[Key, list[float]]) -> None:
-        rows = len(ts)
-        equity: Any = np.full(rows, self._cash, dtype=self._dtype(self._cash))
-        cash = equity
-        unrealized: Any = np.zeros(rows, dtype=np.int64)
-        exposure: Any = np.zeros(rows, dtype=np.int64)
-        for key in self._held:
-            qty, cost, spot = self._state[key]
-            unit = self.scale - decimals_of(self._instruments[key].step)
-            price_scale = max(self._price_scales.get(key, 0), decimals_of(self._instruments[key].tick))
-            prices = np.rint(np.array(marks[key]) * 10.0**price_scale).astype(np.int64)
-            factor = qty * 10 ** (unit - price_scale)
-            largest = abs(factor) * int(prices.max()) + abs(cost) + abs(self._cash)
-            if largest >= INT64_SAFE or equity.dtype == object:
-                prices = prices.astype(object)
-            value = prices * factor
+        cash = _integers(self._cash)
+        equity: Any = cash
+        unrealized: Any = np.zeros(len(cash), dtype=np.int64)
+        exposure: Any = unrealized
+        for column in self._columns.values():
+            value = column.values(self.scale)
+            cost = _integers(column.cost)
+            if max(int(abs(a).max()) for a in (value, cost, equity)) >= INT64_SAFE // 4:
+                value, cost, equity = value.astype(object), cost.astype(object), equity.astype(object)
             unrealized = unrealized + value - cost
             exposure = exposure + abs(value)
-            equity = equity + (value if spot else value - cost)
-        self._chunks.append((ts, equity, cash, unrealized, exposure))
+            equity = equity + (value if column.spot else value - cost)
+            column.clear()
+        self._chunks.append((np.array(self._ts, dtype=np.int64), equity, cash, unrealized, exposure))
+        self._ts, self._cash = [], []
 
     def _refresh(self) -> None:
         """Take cash and positions as they are now, as integers of the curve's scale."""
-        portfolio = self._portfolio
-        self._cash = self._integer(portfolio.cash(self._currency))
-        self._state: dict[Key, tuple[int, int, bool]] = {}
-        for book in portfolio.books.values():
-            instrument = self._instruments[book.venue, book.symbol]
-            if not book.qty or instrument.quote != self._currency:
-                continue
-            key = (book.venue, book.symbol)
-            qty, cost, spot = self._state.get(key, (0, 0, instrument.kind == "spot"))
-            lots = int(book.qty.scaleb(decimals_of(instrument.step)))
-            self._state[key] = (qty + lots, cost + self._integer(book.cost), spot)
-        self._held = list(self._state)
-        self._marks = {key: [] for key in self._held}
+        self._cash_now = int(self._portfolio.cash(self._currency).scaleb(self.scale))
+        for column in self._columns.values():
+            column.lots, column.cost_now = column.lots_deposited, column.cost_deposited
+        for book in self._portfolio.books.values():
+            column = self._columns.get((book.venue, book.symbol))  # type: ignore[assignment]
+            if book.qty and column is not None:
+                column.lots += int(book.qty.scaleb(column.qty_scale))
+                column.cost_now += int(book.cost.scaleb(self.scale))
+        self._wake = self._due if self._portfolio.holding or self.deposited else INF
 
-    def _integer(self, value: Decimal) -> int:
-        return int(value.scaleb(self.scale))
 
-    @staticmethod
-    def _dtype(value: int) -> Any:
-        return np.int64 if abs(value) < INT64_SAFE else object
+class _Column:
+    """One symbol's share of the rows collected so far."""
+
+    __slots__ = ("cost", "cost_deposited", "cost_now", "lots", "lots_deposited", "price", "price_scale", "qty",
+                 "qty_scale", "spot")  # fmt: skip
+
+    def __init__(self, instrument: Instrument, price_scale: int) -> None:
+        self.spot = instrument.kind == "spot"
+        self.price_scale = max(price_scale, decimals_of(instrument.tick))
+        # A spot position is less its fees, which are quantized to 8 decimals; a contract's is whole steps.
+        self.qty_scale = max(8, decimals_of(instrument.step)) if self.spot else decimals_of(instrument.step)
+        self.lots = self.lots_deposited = 0
+        self.cost_now = self.cost_deposited = 0
+        self.clear()
+
+    def deposit(self, qty: Decimal, mark: Decimal, scale: int) -> Decimal:
+        """Hold this from before the first trade; returns what it is worth at `mark`."""
+        self.lots_deposited = int(qty.scaleb(self.qty_scale))
+        worth = Decimal(self.lots_deposited).scaleb(-self.qty_scale) * mark
+        self.cost_deposited = int(worth.scaleb(scale))
+        return worth
+
+    def clear(self) -> None:
+        self.qty: list[int] = []
+        self.cost: list[int] = []
+        self.price: list[float] = []
+
+    def values(self, scale: int) -> Any:
+        """qty x price per row, as mantissas of `scale`."""
+        prices = np.rint(np.array(self.price) * 10.0**self.price_scale).astype(np.int64)
+        factor = 10 ** (scale - self.price_scale - self.qty_scale)
+        qty = _integers(self.qty)
+        if int(abs(qty).max()) * int(prices.max()) * factor >= INT64_SAFE:
+            return qty.astype(object) * prices.astype(object) * factor
+        return qty * prices * factor
+
+
+def _integers(values: list[int]) -> Any:
+    """int64 where they fit, else Python ints."""
+    fits = max(values) < INT64_SAFE and min(values) > -INT64_SAFE
+    return np.array(values, dtype=np.int64 if fits else object)

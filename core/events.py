@@ -104,7 +104,7 @@ class FundingRate(MarketEvent, frozen=True, tag=True, gc=False):
 # --- decision -------------------------------------------------------------------------------------------------------
 
 
-class Signal(Event, frozen=True, tag=True, kw_only=True):
+class Signal(Event, frozen=True, tag=True, kw_only=True, omit_defaults=True, gc=False):
     """What a strategy wants. Exactly one wish: `side` (an order), `target`, `close`, `cancel` or `amend`.
 
     A strategy fills in what it means; `StrategyHost` adds `ts`, `strategy` and `venue`, and turns numbers into exact

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from decimal import Decimal
 
 from core.commands import ProposeAmend, ProposeCancel, ProposeOrder
-from core.events import Event, OrderDenied, OrderEvent, OrderType, Side, Signal, StrategyFailed, TimerFired
+from core.events import Event, OrderDenied, OrderType, Side, Signal, StrategyFailed, TimerFired
 from core.instruments import Instrument
 from core.orders import Order, OrderTerms
 from core.portfolio import Portfolio
@@ -26,7 +26,7 @@ DEADLINE = "deadline"
 
 
 class ExecutionEngine:
-    """Hears `Signal` and order events; publishes proposals."""
+    """Hears `Signal`; publishes proposals. Order events move the orders it made along their table (`core.working`)."""
 
     def __init__(
         self,
@@ -65,10 +65,6 @@ class ExecutionEngine:
             self._amend(signal)
         else:
             self._target(signal, ZERO if signal.close else signal.target or ZERO)
-
-    def on_order_event(self, event: OrderEvent) -> None:
-        """Follow an order's life."""
-        self._working.on_event(event)
 
     def on_timer(self, event: TimerFired) -> None:
         """The deadline of a good-till-date order at a venue that has none of its own."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from decimal import Decimal
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -47,24 +47,33 @@ class Instrument(msgspec.Struct, frozen=True, dict=True):
     taker: Decimal = Decimal(0)
 
     def __post_init__(self) -> None:
-        # Floats of the grid, once: the fill arithmetic of bars runs on them.
+        # Derived once: the fill arithmetic runs on them.
         self.__dict__["tick_float"] = float(self.tick)
         self.__dict__["step_float"] = float(self.step)
+        self.__dict__["price_unit"] = Decimal(1).scaleb(-self.price_precision)
+        self.__dict__["qty_unit"] = Decimal(1).scaleb(-self.quantity_precision)
+
+    if TYPE_CHECKING:
+        tick_float: float
+        step_float: float
+        price_unit: Decimal
+        """The smallest price with `price_precision` decimals."""
+        qty_unit: Decimal
 
     # --- floats onto the grid ---------------------------------------------------------------------------------------
 
     def price_away(self, price: float, side: Side) -> Decimal:
         """The tick at or beyond `price` on the side that costs us: up for a buy, down for a sell."""
-        return self.tick * (self._up(price, self.__dict__["tick_float"]) if side == "buy" else
-                            self._down(price, self.__dict__["tick_float"]))
+        return self.tick * (self._up(price, self.tick_float) if side == "buy" else
+                            self._down(price, self.tick_float))
 
     def price_nearest(self, price: float) -> Decimal:
         """The nearest tick, half away from zero; for market prices that are already meant to be on the grid."""
-        return self.tick * math.floor(price / self.__dict__["tick_float"] + 0.5)
+        return self.tick * math.floor(price / self.tick_float + 0.5)
 
     def qty_down(self, qty: float) -> Decimal:
         """The largest multiple of the step that is not above `qty`; what is below a step is lost."""
-        return self.step * self._down(qty, self.__dict__["step_float"])
+        return self.step * self._down(qty, self.step_float)
 
     # --- decimals onto the grid -------------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ import queue
 import struct
 import threading
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -25,7 +25,7 @@ from core.events import Event
 MAGIC = b"anyclock journal 1\n"
 HEAD = struct.Struct("<II")
 BATCH = 1024
-"""Records handed to the writer at once: one queue hand-over per batch, not per event."""
+"""Events encoded and handed to the writer at once: one queue hand-over per batch, not per event."""
 SEGMENT_MAXIMUM = 64 * 1024 * 1024
 """Bytes of one file; the next opens with a snapshot."""
 RECORD_MAXIMUM = 64 * 1024 * 1024
@@ -33,18 +33,26 @@ RECORD_MAXIMUM = 64 * 1024 * 1024
 
 
 class Journal:
-    """Hears events, keeps the digest, and writes records where a path was given."""
+    """Hears events, keeps the digest, and writes records where a path was given.
+
+    Events are frozen, so they are only collected as they come and encoded many at a time: `collect` is a list's own
+    append. What starts a chain of events (signals, commands, timers) comes to `on_batch`, which looks at the heap's size.
+    """
 
     def __init__(
         self,
         path: Path | None = None,
         *,
+        counted: Iterable[type[Event]],
         head: dict[str, Any] | None = None,
         snapshot: Callable[[], dict[str, Any]] | None = None,
     ) -> None:
         self._encode = msgspec.msgpack.Encoder().encode
-        self._counted: list[bytes] = []
-        self._records: list[bytes] = []
+        self._counted = frozenset(counted)
+        """Types that are part of `events_sha256`: order and account events."""
+        self._events: list[Event] = []
+        self.collect: Callable[[Event], None] = self._events.append
+        """The handler of every event that is to be recorded."""
         self._digest = hashlib.sha256()
         self.events = 0
         """Order and account events heard so far."""
@@ -52,53 +60,45 @@ class Journal:
         self._snapshot = snapshot
         self._segment_bytes = 0
         self._writer = None if path is None else _Writer(path)
-        if head is not None:
-            self._write_raw({"type": "head", **head})
+        if head is not None and self._writer is not None:
+            self._writer.put(frame([self._encode({"event": "head", **head})]))
 
-    def on_event(self, event: Event) -> None:
-        """An order or account event: recorded, and part of `events_sha256`."""
-        data = self._encode(event)
-        self._counted.append(data)
-        records = self._records
-        records.append(data)
-        if len(records) >= BATCH:
-            self._flush()
+    def on_batch(self, event: Event) -> None:
+        """As `collect`, and encode what has been collected when there is enough of it."""
+        self._events.append(event)
+        if len(self._events) >= BATCH:
+            self.flush()
 
-    def on_note(self, event: Event) -> None:
-        """Any other event: recorded, not part of the digest."""
-        records = self._records
-        records.append(self._encode(event))
-        if len(records) >= BATCH:
-            self._flush()
-
-    def _write_raw(self, record: dict[str, Any]) -> None:
-        self._records.append(self._encode(record))
-
-    def _flush(self) -> None:
-        counted, records = self._counted, self._records
-        self.events += len(counted)
+    def flush(self) -> None:
+        """Encode what has been collected; hand it to the writer and to the digest."""
+        events, encode, counted = self._events, self._encode, self._counted
+        if not events:
+            return
+        records = [encode(event) for event in events]
+        digested = [data for event, data in zip(events, records, strict=True) if type(event) in counted]
+        events.clear()
+        self.events += len(digested)
         self.records += len(records)
-        self._digest.update(b"".join(counted))
-        counted.clear()
-        if self._writer is not None:
-            chunk = frame(records)
-            self._segment_bytes += len(chunk)
-            self._writer.put(chunk)
-            if self._segment_bytes > SEGMENT_MAXIMUM and self._snapshot is not None:
-                self._segment_bytes = 0
-                self._writer.next_segment()
-                self._writer.put(frame([self._encode({"type": "snapshot", **self._snapshot()})]))
-        records.clear()
+        self._digest.update(b"".join(digested))
+        if self._writer is None:
+            return
+        chunk = frame(records)
+        self._segment_bytes += len(chunk)
+        self._writer.put(chunk)
+        if self._segment_bytes > SEGMENT_MAXIMUM and self._snapshot is not None:
+            self._segment_bytes = 0
+            self._writer.next_segment()
+            self._writer.put(frame([encode({"event": "snapshot", **self._snapshot()})]))
 
     @property
     def events_sha256(self) -> str:
         """Digest over the encoded order and account events so far."""
-        self._flush()
+        self.flush()
         return self._digest.hexdigest()
 
     def close(self) -> None:
         """Write what is left and wait for the file. Raises what the writer met."""
-        self._flush()
+        self.flush()
         if self._writer is not None:
             self._writer.close()
             self._writer = None

@@ -215,10 +215,10 @@ class PositionState:
         """Signed position of this strategy's own book, base units. Kept current by the host on each change."""
 
     def refresh(self) -> None:
-        """Take the book's new quantity."""
+        """Take the book's new quantity. Dust below a step, which no order could trade, does not show."""
         venue, symbol, strategy = self._key
-        self._book = self._portfolio.position(venue, symbol, strategy)
-        self.qty = 0.0 if self._book is None else float(self._book.qty)
+        self._book = book = self._portfolio.books.get((venue, symbol, "net", strategy))
+        self.qty = 0.0 if book is None else float(self._portfolio.tradable(book))
 
     @property
     def symbol(self) -> str:
@@ -251,8 +251,9 @@ class PositionState:
 
     @property
     def free_margin(self) -> float:
-        """Equity less the exposure's share at the account's leverage is the venue's to say; here: equity."""
-        return self.equity
+        """Equity less the initial margin of open positions; what working orders hold is the venue's to say."""
+        portfolio = self._portfolio
+        return float(portfolio.equity(self._currency) - portfolio.margin_used(self._currency))
 
     @property
     def leverage(self) -> float:

@@ -111,7 +111,7 @@ MOVES: dict[tuple[OrderStatus, type[OrderEvent]], OrderStatus] = {
 }
 
 
-class OrderTerms(msgspec.Struct, frozen=True):
+class OrderTerms(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """What is asked of the venue; never changes (an amend is a request of its own)."""
 
     id: str
@@ -138,7 +138,7 @@ class OrderTerms(msgspec.Struct, frozen=True):
     """Good-till-date at a venue that has none: we cancel then. Int nanoseconds UTC."""
 
 
-class Order(msgspec.Struct):
+class Order(msgspec.Struct, gc=False):
     """An order as we know it. Changed by `apply` alone."""
 
     terms: OrderTerms
@@ -154,6 +154,8 @@ class Order(msgspec.Struct):
     pending_amend: bool = False
     closed_at: int | None = None
     last_event: str = ""
+    reason: str = ""
+    """Why it was denied, rejected, canceled or expired; empty while it lives and where it was filled."""
 
     @classmethod
     def of(cls, terms: OrderTerms, now: int) -> Order:
@@ -200,12 +202,17 @@ class Order(msgspec.Struct):
             self.pending_amend = False
         elif kind is OrderExpired:
             self.prevented = event.prevented  # type: ignore[attr-defined]
+            self.reason = event.reason  # type: ignore[attr-defined]
             if event.reason == "stp":  # type: ignore[attr-defined]
                 status = OrderStatus.EXPIRED_IN_MATCH
         elif kind is CancelRejected:
             self.pending_cancel = False
         elif kind is AmendRejected:
             self.pending_amend = False
+        elif kind is OrderRejected:
+            self.reason = f"{event.message} ({event.code})" if event.code is not None else event.reason  # type: ignore[attr-defined]
+        elif kind is OrderDenied or kind is OrderCanceled:
+            self.reason = event.reason  # type: ignore[attr-defined]
         self.status = status
         if status in TERMINAL and self.closed_at is None:
             self.closed_at = event.ts

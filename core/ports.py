@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 if TYPE_CHECKING:
-    from core.commands import AmendOrder, CancelOrder, SubmitOrder
+    from core.commands import Approved
     from core.events import Event
     from core.tape import Tape
 
@@ -86,11 +86,11 @@ class DataFeed(Protocol):
 class Gateway(Protocol):
     """Takes commands to a venue; what comes of them arrives through the inbox as order events."""
 
-    def submit(self, command: SubmitOrder) -> None: ...
+    venue: str
 
-    def cancel(self, command: CancelOrder) -> None: ...
-
-    def amend(self, command: AmendOrder) -> None: ...
+    def on_command(self, command: Approved) -> None:
+        """SubmitOrder, CancelOrder, AmendOrder: a plain handler that never waits. Those of other venues are not its."""
+        ...
 
 
 class IdSource(Protocol):

@@ -19,6 +19,7 @@ from core.portfolio import Portfolio
 from core.working import WorkingOrders
 
 ZERO = Decimal(0)
+INFINITE = float("inf")
 MINUTE_NS = 60_000_000_000
 ACCOUNT = "account"
 
@@ -51,7 +52,7 @@ class RiskEngine:
         strategies: dict[str, Limits],
         portfolio: Portfolio,
         working: WorkingOrders,
-        currency: Callable[[str, str], str],
+        currency: str,
         publish: Callable[[Event], None],
     ) -> None:
         self._scopes: dict[str, list[tuple[str, Limits]]] = {
@@ -72,7 +73,8 @@ class RiskEngine:
             if limits.kill_switch:
                 self.halted[name] = "kill switch in the config"
         self._sent: dict[str, deque[int]] = {}
-        self._peak: dict[str, float] = {}
+        self._peak = portfolio.equity_float(currency)
+        self._floor = 1.0 - float(account.max_drawdown) if account.max_drawdown is not None else -INFINITE
         self._seen = -1
         self.denied = 0
 
@@ -142,7 +144,7 @@ class RiskEngine:
         portfolio = self._portfolio
         if portfolio.holding or portfolio.version != self._seen:
             self._seen = portfolio.version
-            self._follow_drawdown(bar.ts, self._currency(bar.venue, bar.symbol))
+            self._follow_drawdown(bar.ts)
 
     def on_strategy_failed(self, event: StrategyFailed) -> None:
         """A strategy that failed may not add risk any more."""
@@ -228,10 +230,9 @@ class RiskEngine:
                 f"{limits.max_position_notional:f} by {after - limits.max_position_notional:f}"
             )
         if limits.max_leverage is not None:
-            currency = self._currency(order.venue, order.symbol)
-            equity = self._portfolio.equity(currency)
+            equity = self._portfolio.equity(self._currency)
             mark = self._portfolio.mark(order.venue, order.symbol) or at
-            gross = self._portfolio.exposure(currency) - abs(held) * mark + after
+            gross = self._portfolio.exposure(self._currency) - abs(held) * mark + after
             if equity <= 0 or gross > limits.max_leverage * equity:
                 return (
                     f"{scope}: gross exposure would be {gross:f} on equity {equity:f}, "
@@ -245,14 +246,10 @@ class RiskEngine:
         book = self._portfolio.position(venue, symbol, strategy)
         return book.qty if book is not None else ZERO
 
-    def _follow_drawdown(self, ts: int, currency: str) -> None:
-        limit = self._account.max_drawdown
-        if limit is None or ACCOUNT in self.halted:
-            return
-        equity = self._portfolio.equity_float(currency)
-        peak = self._peak.get(currency)
-        if peak is None or equity > peak:
-            self._peak[currency] = max(equity, peak or equity)
-            return
-        if equity <= peak * (1.0 - float(limit)):
+    def _follow_drawdown(self, ts: int) -> None:
+        equity = self._portfolio.equity_float(self._currency)
+        if equity >= self._peak:
+            self._peak = equity
+        elif equity <= self._peak * self._floor and ACCOUNT not in self.halted:
+            peak = self._peak
             self.halt(ts, ACCOUNT, f"equity {equity:.2f} is {1 - equity / peak:.2%} below its peak {peak:.2f}")

@@ -23,6 +23,7 @@ from core.events import (
     FundingPaid,
     OrderAccepted,
     OrderFilled,
+    PositionChanged,
     PositionLiquidated,
     RunEnded,
     RunStarted,
@@ -100,7 +101,11 @@ def build(
     bus = Bus()
     publish = bus.publish
     balances = {(v.name, asset): total for v in plan.venues.values() for asset, total in v.balances.items()}
-    portfolio = Portfolio(plan.instruments, balances, publish)
+    leverage = {k: plan.venues[k[0]].leverage.get(k[1], plan.venues[k[0]].leverage.get("")) for k in plan.instruments}
+    portfolio = Portfolio(
+        plan.instruments, balances, publish, leverage={k: v for k, v in leverage.items() if v is not None}
+    )
+    _mark_deposits(plan, portfolio, tapes)
     working = WorkingOrders()
     ids = CountedIds(plan.digest[:8])
     execution = ExecutionEngine(
@@ -118,12 +123,12 @@ def build(
         strategies={HOST: Limits()} | {s.name: _limits(s.risk) for s in config.strategies},
         portfolio=portfolio,
         working=working,
-        currency=lambda venue, symbol: plan.instruments[venue, symbol].quote,
+        currency=plan.currency,
         publish=publish,
     )
     hosted = [_host(plan, entry, strategies, portfolio, working) for entry in config.strategies]
     host = StrategyHost(hosted, outside.clock, publish)
-    journal = Journal(journal_path, head=_head(plan, tapes))
+    journal = Journal(journal_path, counted=(*ORDER_EVENTS, *ACCOUNT_EVENTS), head=_head(plan, tapes))
     trade_log = TradeLog(plan.instruments, working.all.__getitem__)
     recorder = EquityRecorder(
         portfolio,
@@ -150,7 +155,7 @@ def build(
         tapes,
         start,
         end,
-        portfolio.cash(plan.currency),
+        portfolio.cash(plan.currency) + recorder.deposited,
     )
     _subscribe(parts)
     _streams(parts, history)
@@ -159,24 +164,33 @@ def build(
     )
 
 
+def _mark_deposits(plan: Plan, portfolio: Portfolio, tapes: list[Tape]) -> None:
+    """Base assets held at the start are worth something before the first close: the first open is their price."""
+    for tape in tapes:
+        instrument = plan.instruments[tape.venue, tape.symbol]
+        if instrument.kind == "spot" and tape.kind == "bars" and portfolio.deposits.get((tape.venue, instrument.base)):
+            portfolio.marks.setdefault((tape.venue, tape.symbol), float(tape.floats("open", 0, 1)[0]))
+
+
 def _subscribe(parts: RunParts) -> None:
     bus, journal, host = parts.bus, parts.journal, parts.host
-    bus.subscribe((*ORDER_EVENTS, *ACCOUNT_EVENTS), journal.on_event)
     system = (TimerFired, StrategyFailed, TradingHalted, TradingResumed, RunStarted, RunEnded)
-    bus.subscribe((Signal, *COMMANDS, *system), journal.on_note)
+    bus.subscribe((*ORDER_EVENTS, *ACCOUNT_EVENTS), journal.collect)
+    bus.subscribe((Signal, *COMMANDS, *system), journal.on_batch)
     bus.subscribe(Signal, parts.execution.on_signal)
-    bus.subscribe(ORDER_EVENTS, parts.execution.on_order_event)
+    bus.subscribe(ORDER_EVENTS, parts.working.on_event)
     bus.subscribe(TimerFired, parts.execution.on_timer)
     bus.subscribe(ProposeOrder, parts.risk.on_order)
     bus.subscribe(ProposeCancel, parts.risk.on_cancel)
     bus.subscribe(ProposeAmend, parts.risk.on_amend)
     bus.subscribe(COMMANDS, parts.outside.on_command)
+    # Before the portfolio takes the new price: rows of intervals that are over show what was known then.
+    bus.subscribe(Bar, parts.recorder.on_bar)
     bus.subscribe(Bar, parts.portfolio.on_bar)
     bus.subscribe(OrderFilled, parts.portfolio.on_fill)
     bus.subscribe(FundingPaid, parts.portfolio.on_funding)
     if parts.plan.config.risk.max_drawdown is not None:
         bus.subscribe(Bar, parts.risk.on_bar)
-    bus.subscribe(Bar, parts.recorder.on_bar)
     bus.subscribe((OrderFilled, FundingPaid, PositionLiquidated), parts.recorder.on_change)
     bus.subscribe(Bar, parts.trade_log.on_bar)
     bus.subscribe(OrderFilled, parts.trade_log.on_fill)
@@ -184,8 +198,10 @@ def _subscribe(parts: RunParts) -> None:
     bus.subscribe(OrderFilled, parts.recording.on_fill)
     bus.subscribe(OrderAccepted, parts.recording.on_accepted)
     bus.subscribe((FundingPaid, PositionLiquidated), parts.recording.on_account_event)
-    bus.subscribe(Bar, host.on_bar_async if host.needs_await else host.on_bar)
-    bus.subscribe((*ORDER_EVENTS, *ACCOUNT_EVENTS), host.on_own_event)
+    bus.subscribe(Bar, host.bar_handler())
+    bus.subscribe(PositionChanged, host.on_position)
+    if host.has_listeners:
+        bus.subscribe((*ORDER_EVENTS, *ACCOUNT_EVENTS), host.on_own_event)
     bus.subscribe(TimerFired, host.on_timer)
     bus.subscribe(StrategyFailed, parts.risk.on_strategy_failed)
     bus.subscribe(StrategyFailed, parts.execution.on_strategy_failed)

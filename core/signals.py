@@ -18,8 +18,10 @@ from core.events import OrderType, PositionSide, Signal, TimeInForce
 
 LIMIT_TYPES = ("limit", "stop_limit", "take_profit_limit")
 TRIGGER_TYPES = ("stop_market", "stop_limit", "take_profit_market", "take_profit_limit")
-NUMBERS = ("qty", "notional", "fraction", "price", "trigger_price", "target")
-POSITIVE = ("qty", "notional", "fraction", "price", "trigger_price")
+NUMBERS = frozenset({"qty", "notional", "fraction", "price", "trigger_price", "target"})
+POSITIVE = NUMBERS - {"target"}
+ALIASES = {"action": "side", "id": "tag"}
+NO_MARKET_PRICE = "a market order has no `price` and cannot be `post_only`"
 CHOICES: dict[str, tuple[str, ...]] = {
     "side": ("buy", "sell"),
     "type": get_args(OrderType),
@@ -27,7 +29,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "position_side": get_args(PositionSide),
     "trigger_by": ("last", "mark", "index"),
 }
-FLAGS = ("post_only", "reduce_only", "close")
+FLAGS = frozenset({"post_only", "reduce_only", "close"})
 KEYS = frozenset(f.name for f in msgspec.structs.fields(Signal)) - {"ts", "strategy", "venue"}
 MAGNITUDE = Decimal("1e15")
 """Above this a price or a size is a bug, not a wish."""
@@ -37,18 +39,20 @@ class BadSignal(ValueError):
     """An answer that is no signal; the sentence says why."""
 
 
-def read_answer(answer: Any, symbols: Mapping[str, tuple[str, str]], default: str | None) -> list[Signal]:
+def read_answer(
+    answer: Any, symbols: Mapping[str, tuple[str, str]], default: str | None, *, ts: int, strategy: str
+) -> list[Signal]:
     """Signals of an answer, with `venue`, `symbol` and exact numbers filled in. Raises BadSignal.
 
     `symbols` maps the names a strategy may use to (venue, symbol); `default` is used where it names none.
     """
     if answer is None:
         return []
-    if isinstance(answer, Signal | Mapping):
-        signal = _read_one(answer, symbols, default)
+    if isinstance(answer, dict | Signal | Mapping):
+        signal = _read_one(answer, symbols, default, ts, strategy)
         return [] if signal is None else [signal]
     if isinstance(answer, list | tuple):
-        signals = [_read_one(one, symbols, default) for one in answer if one is not None]
+        signals = [_read_one(one, symbols, default, ts, strategy) for one in answer if one is not None]
         return [signal for signal in signals if signal is not None]
     raise BadSignal(f"expected None, a Signal, a mapping or a list of those, got {type(answer).__name__}: {answer!r:.80}")
 
@@ -78,70 +82,64 @@ def exact(name: str, value: Any) -> Decimal:
     return number
 
 
-def _read_one(answer: Any, symbols: Mapping[str, tuple[str, str]], default: str | None) -> Signal | None:
+def _read_one(
+    answer: Any, symbols: Mapping[str, tuple[str, str]], default: str | None, ts: int, strategy: str
+) -> Signal | None:
     if isinstance(answer, Signal):
-        given = {name: value for name in KEYS if (value := getattr(answer, name)) not in (None, "", False)}
-    elif isinstance(answer, Mapping):
-        given = dict(answer)
+        given: Any = {name: value for name in KEYS if (value := getattr(answer, name)) not in (None, "", False)}
+    elif isinstance(answer, dict | Mapping):
+        given = answer
     else:
         raise BadSignal(f"expected a Signal or a mapping, got {type(answer).__name__}: {answer!r:.80}")
-    action = given.pop("action", None)
-    if action == "hold":
-        return None
-    if action is not None:
-        given["side"] = action
-    if "id" in given:
-        given["tag"] = given.pop("id")
-    for key in given:
-        if key not in KEYS:
-            near = difflib.get_close_matches(str(key), [*KEYS, "action", "id"], 1)
-            hint = f", did you mean `{near[0]}`?" if near else f"; known: {', '.join(sorted(KEYS))}"
-            raise BadSignal(f"unknown key `{key}`{hint}")
-    fields = {name: value for name, value in given.items() if value is not None}
-    for name in NUMBERS:
-        if name in fields:
-            fields[name] = exact(name, fields[name])
-    for name, choices in CHOICES.items():
-        if name in fields and fields[name] not in choices:
-            raise BadSignal(f"`{name}` is {fields[name]!r}, expected one of {', '.join(choices)}")
-    for name in FLAGS:
-        if name in fields and not isinstance(fields[name], bool):
-            raise BadSignal(f"`{name}` is {fields[name]!r}, expected True or False")
-    named = fields.get("symbol", default)
+    fields: dict[str, Any] = {}
+    for key, value in given.items():
+        name = ALIASES.get(key, key)
+        if name not in KEYS:
+            raise BadSignal(_unknown_key(key))
+        if value is None:
+            continue
+        if name in NUMBERS:
+            value = exact(name, value)
+        elif name in CHOICES:
+            if key == "action" and value == "hold":
+                return None
+            if value not in CHOICES[name]:
+                raise BadSignal(f"`{name}` is {value!r}, expected one of {', '.join(CHOICES[name])}")
+        elif name in FLAGS and not isinstance(value, bool):
+            raise BadSignal(f"`{name}` is {value!r}, expected True or False")
+        fields[name] = value
+    named = fields.pop("symbol", default)
     if named is None:
         raise BadSignal(f"`symbol` is missing; this strategy trades {', '.join(symbols)}")
-    if named not in symbols:
+    key = symbols.get(named)
+    if key is None:
         near = difflib.get_close_matches(str(named), symbols, 1)
-        hint = f", did you mean {near[0]}?" if near else ""
+        hint = f", did you mean {near[0]}?" if near else "."
         raise BadSignal(f"unknown symbol {named!r}{hint} This strategy trades {', '.join(symbols)}")
-    fields["venue"], fields["symbol"] = symbols[named]
-    signal = Signal(**fields)
+    signal = Signal(ts=ts, strategy=strategy, venue=key[0], symbol=key[1], **fields)
     _check(signal)
     return signal
 
 
+def _unknown_key(key: Any) -> str:
+    near = difflib.get_close_matches(str(key), [*KEYS, *ALIASES], 1)
+    hint = f", did you mean `{near[0]}`?" if near else f"; known: {', '.join(sorted(KEYS))}"
+    return f"unknown key `{key}`{hint}"
+
+
 def _check(signal: Signal) -> None:
     """Exactly one wish, and what it needs."""
-    wishes = [
-        name
-        for name, given in (
-            ("side", signal.side is not None),
-            ("target", signal.target is not None),
-            ("close", signal.close),
-            ("cancel", bool(signal.cancel)),
-            ("amend", signal.amend is not None),
-        )
-        if given
-    ]
-    if len(wishes) != 1:
-        found = " and ".join(wishes) if wishes else "none"
+    sided, targeted, amends = signal.side is not None, signal.target is not None, signal.amend is not None
+    if sided + targeted + amends + signal.close + bool(signal.cancel) != 1:
+        wishes = {"side": sided, "target": targeted, "close": signal.close, "cancel": signal.cancel, "amend": amends}
+        found = " and ".join(name for name, given in wishes.items() if given) or "none"
         raise BadSignal(f"expected exactly one of side (or action), target, close, cancel, amend; found {found}")
-    wish = wishes[0]
-    sizes = [n for n in ("qty", "notional", "fraction") if getattr(signal, n) is not None]
-    if wish == "side" and len(sizes) != 1:
-        found = " and ".join(sizes) if sizes else "none"
-        raise BadSignal(f"an order needs exactly one of qty, notional, fraction; found {found}")
-    if wish == "amend" and signal.price is None and signal.qty is None:
+    if sided:
+        sizes = [n for n in ("qty", "notional", "fraction") if getattr(signal, n) is not None]
+        if len(sizes) != 1:
+            found = " and ".join(sizes) if sizes else "none"
+            raise BadSignal(f"an order needs exactly one of qty, notional, fraction; found {found}")
+    if amends and signal.price is None and signal.qty is None:
         raise BadSignal("`amend` needs a new `price` or `qty`")
     kind = signal.type
     if kind in LIMIT_TYPES and signal.price is None:
@@ -151,7 +149,7 @@ def _check(signal: Signal) -> None:
     if kind == "trailing_stop_market":
         raise BadSignal("trailing_stop_market orders are not offered yet")
     if kind == "market" and (signal.price is not None or signal.post_only):
-        raise BadSignal("a market order has no `price` and cannot be `post_only`")
+        raise BadSignal(NO_MARKET_PRICE)
     if signal.tif == "gtd" and signal.good_till is None:
         raise BadSignal("`tif: gtd` needs `good_till`, int nanoseconds UTC")
     if signal.post_only and signal.tif in ("ioc", "fok"):

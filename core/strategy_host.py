@@ -74,8 +74,9 @@ def load_strategy(path: str, params: dict[str, Any]) -> Any:
         raise UsageError(f"strategy {path}: {module_name} has no {attribute}; it has {', '.join(names) or 'no class'}")
     try:
         strategy = factory(**params) if callable(factory) and not hasattr(factory, "__self__") else factory
-    except TypeError as error:
-        raise UsageError(f"strategy {path}: cannot be made with params {params}: {error}") from error
+    except Exception as error:
+        what = str(error) if isinstance(error, TypeError) else f"{type(error).__name__}: {error}"
+        raise UsageError(f"strategy {path}: cannot be made with params {params}: {what}") from error
     if not callable(getattr(strategy, "generate_signals", None)):
         raise UsageError(f"strategy {path}: {attribute} has no method generate_signals(market_data, position_state)")
     return strategy
@@ -114,9 +115,8 @@ class HostedStrategy:
         self.waits_for: int | None = None
         self.timer: Any = None
 
-    @property
-    def single(self) -> bool:
-        return len(self.names) == 1
+        self.single = len(self.names) == 1
+        self.is_simple = self.single and not self.is_async and not self.aggregators and spec.input == "view"
 
     def inputs(self, name: str) -> tuple[Any, Any]:
         """`market_data` and `position_state` in the form the strategy asked for."""
@@ -155,6 +155,14 @@ class StrategyHost:
 
     # --- bus handlers -----------------------------------------------------------------------------------------------
 
+    def bar_handler(self) -> Callable[[Bar], Any]:
+        """What is to hear every `Bar` of the run: the shortest way that the strategies allow."""
+        if self.needs_await:
+            return self.on_bar_async
+        if len(self._routes) == 1 and len(self.strategies) == 1 and self.strategies[0].is_simple:
+            return self._simple_handler(self.strategies[0])
+        return self.on_bar
+
     def on_bar(self, bar: Bar) -> None:
         """Show the bar, and call who is due (plain strategies)."""
         for hosted in self._routes.get((bar.venue, bar.symbol), ()):
@@ -163,6 +171,31 @@ class StrategyHost:
                     self._answer(hosted, bar.ts, hosted.call(*self._inputs(hosted, bar)))
                 except Exception as error:
                     self._fail(hosted, "generate_signals", bar, error)
+
+    def _simple_handler(self, hosted: HostedStrategy) -> Callable[[Bar], None]:
+        """`on_bar` for one plain strategy that sees one symbol's own bars as a view: the same, without the questions."""
+        market, state, call = hosted.market, hosted.state, hosted.call
+        view = hosted.views[hosted.first]
+        push = view.push
+
+        def on_bar(bar: Bar) -> None:
+            if hosted.started_at is None:
+                self.on_bar(bar)
+                return
+            market.bar = view.bar = bar
+            push(bar)
+            if hosted.failed:
+                return
+            hosted.calls += 1
+            market.now = bar.ts
+            try:
+                answer = call(market, state)
+                if answer is not None:
+                    self._answer(hosted, bar.ts, answer)
+            except Exception as error:
+                self._fail(hosted, "generate_signals", bar, error)
+
+        return on_bar
 
     async def on_bar_async(self, bar: Bar) -> None:
         """The same where at least one strategy is a coroutine function."""
@@ -180,14 +213,21 @@ class StrategyHost:
         if not hosted.failed and self._is_warm(hosted):
             await self._call_async(hosted, event.ts, event, self._shown_inputs(hosted, hosted.first, event.ts))
 
-    def on_own_event(self, event: KeyedEvent) -> None:
-        """An order or account event of a strategy: its position is refreshed, its `on_event` called."""
+    def on_position(self, event: PositionChanged) -> None:
+        """A strategy's own book changed: what it sees of it is refreshed."""
         hosted = self._by_name.get(event.strategy)
-        if hosted is None:
-            return
-        if type(event) is PositionChanged:
+        if hosted is not None:
             hosted.states[hosted.names[event.venue, event.symbol]].refresh()
-        if hosted.on_event is not None and not hosted.failed:
+
+    @property
+    def has_listeners(self) -> bool:
+        """Whether any strategy has an `on_event`."""
+        return any(hosted.on_event is not None for hosted in self.strategies)
+
+    def on_own_event(self, event: KeyedEvent) -> None:
+        """An order or account event of a strategy that has an `on_event`."""
+        hosted = self._by_name.get(event.strategy)
+        if hosted is not None and hosted.on_event is not None and not hosted.failed:
             try:
                 self._answer(hosted, event.ts, hosted.on_event(event))
             except Exception as error:
@@ -285,9 +325,9 @@ class StrategyHost:
         if answer is None:
             return
         default = hosted.market.symbol if not hosted.spec.together or hosted.single else None
-        for signal in read_answer(answer, hosted.spec.symbols, default):
+        for signal in read_answer(answer, hosted.spec.symbols, default, ts=ts, strategy=hosted.name):
             self.signals += 1
-            self._publish(msgspec.structs.replace(signal, ts=ts, strategy=hosted.name))
+            self._publish(signal)
 
     def _each(self, method: str, ts: int) -> None:
         for hosted in self.strategies:

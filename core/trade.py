@@ -64,6 +64,8 @@ class Book(msgspec.Struct):
     strategy: str
     base: str
     quote: str
+    step: Decimal
+    """Less than this is dust: no order could trade it."""
     qty: Decimal = ZERO
     """Signed, base units."""
     cost: Decimal = ZERO
@@ -87,6 +89,11 @@ class Book(msgspec.Struct):
     high: float = -math.inf
     last_closed: int = -1
     """Place of the book's latest closed trade among all closed ones; -1: none yet."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a position to speak of."""
+        return self.qty >= self.step or -self.qty >= self.step
 
     def see(self, bar: Bar) -> None:
         """Take a bar that closed while the position was held."""

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal, getcontext, localcontext, setcontext
+from typing import Literal
 
 import msgspec
 
@@ -92,7 +93,7 @@ class TradeLog:
         with localcontext(LEDGER):
             if book is None:
                 self.unassigned_funding += event.amount
-            elif book.qty:
+            elif book.is_open:
                 book.funding += event.amount
             else:
                 trade = self.closed[book.last_closed]
@@ -107,7 +108,7 @@ class TradeLog:
     def on_liquidation(self, event: PositionLiquidated) -> None:
         """Close at the venue's price. For venues that report a liquidation without a fill; never both."""
         book = self._books.get((event.venue, event.symbol, event.position_side, event.strategy))
-        if book is None or not book.qty:
+        if book is None or not book.is_open:
             raise InvariantBroken(
                 f"{event.cause} of {event.qty} {event.symbol} on {event.venue} for strategy `{event.strategy}`, "
                 "which holds no position there: the fills before it are missing"
@@ -118,9 +119,9 @@ class TradeLog:
 
     def finish(self, ts: int) -> list[Trade]:
         """Trades still open at `ts` (int ns UTC), in the order of their entries: no exit, reason `end_of_run`."""
-        held = sorted((book for book in self._books.values() if book.qty), key=lambda book: book.number)
+        held = sorted((book for book in self._books.values() if book.is_open), key=lambda book: book.number)
         with localcontext(LEDGER):
-            return [self._trade(book, None, ts) for book in held]
+            return [self._trade(book, None, ts, "long" if book.qty > 0 else "short") for book in held]
 
     def snapshot(self) -> TradeLogState:
         """A copy of all state, sharing nothing that changes."""
@@ -134,7 +135,7 @@ class TradeLog:
         for book in state.books:
             mine = msgspec.structs.replace(book)
             self._books[mine.venue, mine.symbol, mine.position_side, mine.strategy] = mine
-            if mine.qty:
+            if mine.is_open:
                 self._held.setdefault(mine.symbol, []).append(mine)
         self.closed = list(state.closed)
         self._entries = state.entries
@@ -150,8 +151,10 @@ class TradeLog:
             book = self._books[key] = self._new_book(key)
         fee = event.fee if event.fee_asset == book.quote else self._foreign_fee(book, event)
         qty = event.qty
+        if event.fee_asset == book.base and event.side == "buy":
+            qty -= event.fee  # what a spot venue keeps of the bought asset never becomes part of the position
         held = book.qty
-        if not held:
+        if not book.is_open:
             self._enter(book, event, qty, fee)
         elif (held > 0) == (event.side == "buy"):
             self._add(book, event, qty, fee)
@@ -173,8 +176,8 @@ class TradeLog:
         book.entry_order_type = self._order_type(event)
         book.exit_qty = book.exit_value = book.gross = book.funding = book.mae = book.mfe = ZERO
         book.fees = fee
-        book.qty = qty if buys else -qty
-        book.cost = value if buys else -value
+        book.qty += qty if buys else -qty
+        book.cost += value if buys else -value
         book.start_stretch(event)
         self._held.setdefault(book.symbol, []).append(book)
 
@@ -203,24 +206,27 @@ class TradeLog:
         book.fees += fee
         book.exit_qty += qty
         book.exit_value += value
-        if whole:
-            self._close(book, event)
-        else:
-            book.qty -= qty if longs else -qty
-            book.cost -= moved
+        side = "long" if longs else "short"
+        book.qty -= qty if longs else -qty
+        book.cost -= moved
+        if book.is_open:
             book.start_stretch(event)
+        else:
+            self._close(book, event, side)
 
-    def _close(self, book: Book, event: OrderFilled) -> None:
+    def _close(self, book: Book, event: OrderFilled, side: Literal["long", "short"]) -> None:
+        """The position is over, but for dust below a step, which stays in the book at its cost."""
         book.last_closed = len(self.closed)
-        self.closed.append(self._trade(book, event, event.ts))
-        book.qty = book.cost = ZERO
+        self.closed.append(self._trade(book, event, event.ts, side))
         held = self._held[book.symbol]
         if len(held) == 1:
             del self._held[book.symbol]
         else:
             self._held[book.symbol] = [other for other in held if other is not book]
 
-    def _trade(self, book: Book, exit_fill: OrderFilled | None, until: int) -> Trade:
+    def _trade(
+        self, book: Book, exit_fill: OrderFilled | None, until: int, side: Literal["long", "short"]
+    ) -> Trade:
         pnl = book.gross - book.fees + book.funding
         if exit_fill is None:
             exit_price = exit_type = None
@@ -235,7 +241,7 @@ class TradeLog:
             trade_id=f"t{book.number}",
             strategy=book.strategy,
             symbol=book.symbol,
-            side="long" if book.qty > 0 else "short",
+            side=side,
             entry_ts=book.entry_ts,
             entry_price=book.entry_value / book.entry_qty,
             exit_ts=None if exit_fill is None else exit_fill.ts,
@@ -260,7 +266,7 @@ class TradeLog:
         instrument = self._instruments.get(key[:2])
         if instrument is None:
             raise InvariantBroken(f"a fill of {key[1]} on {key[0]}, but the trade log was given no such instrument")
-        return Book(*key, base=instrument.base, quote=instrument.quote)
+        return Book(*key, base=instrument.base, quote=instrument.quote, step=instrument.step)
 
     def _foreign_fee(self, book: Book, event: OrderFilled) -> Decimal:
         fee = fee_in_quote(event, book.base, book.quote)

@@ -57,11 +57,28 @@ class VenueRules(msgspec.Struct, frozen=True):
     order_margin: Literal["notional", "notional_and_fees"]
     errors: dict[str, ErrorAnswer]
     """By case: precision, price, qty_min, qty_max, step, notional, duplicate, funds, post_only, fok, reduce_only,
-    unknown_cancel, unknown_amend, amend_same, amend_up, trigger."""
+    unknown_cancel, unknown_amend, amend_same, amend_up, trigger, timestamp."""
     expiry_words: dict[str, str] = {}
     """Our reason of an expiry or a cancel to the venue's word for it."""
     status_words: dict[str, str] = {}
-    """Our order status to the venue's word."""
+    """Our order status to the venue's word; `canceled_partly`, `expired_partly` where that differs after a fill."""
+    gtd_ahead_ms: int = 0
+    """A good-till date must lie further ahead than this; its seconds are kept, what is below is dropped."""
+    trigger_holds: bool = False
+    """Whether an order that waits for its trigger is checked against the funds and holds them while it waits."""
+    exec_words: dict[str, str] = {}
+    """Our event's name to the venue's word for what happened (Binance `x`); `expired_stp` where STP has its own."""
+    ccxt_words: dict[str, str] = {}
+    """Our order status to what ccxt makes of the venue's word, where that is not plain from the status."""
+    client_ids: Literal["unique_open", "unique_always"] = "unique_open"
+    """Whether a client id may be used again once its order is over."""
+    recv_window_ms: int = 5000
+    """How old a request may be when it reaches the engine, unless it says so itself."""
+    clock_ahead_ms: int = 1000
+    """How far before a request's own time the engine's clock must not be: it refuses this much and more."""
+    order_credit_taker: int = 0
+    """What an order's first fill gives back of the order counters, as taker and as maker."""
+    order_credit_maker: int = 0
     instruments: dict[str, list[DatedInstrument]] = {}
 
     def instrument_at(self, symbol: str, at: int | None) -> tuple[DatedInstrument | None, bool]:

@@ -89,9 +89,6 @@ class VenueAccount:
             need += notional * instrument.taker + bankrupt * qty * instrument.taker
         return instrument.quote, need
 
-    def can_hold(self, asset: str, amount: Decimal) -> bool:
-        return amount <= 0 or self.free(asset) >= amount
-
     def hold(self, order_id: str, asset: str, amount: Decimal) -> None:
         """Set aside for a working order; replaces what it held before. Rounded away from us to 8 decimals."""
         self.release(order_id)

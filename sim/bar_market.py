@@ -56,6 +56,10 @@ class BarCursor(Protocol):
         """The next bar; moves on."""
         ...
 
+    def close_before(self, in_hole: bool) -> int | None:
+        """Close of the bar before the current one, or before the hole, mantissa; None without one."""
+        ...
+
     def day_before(self, row: int) -> Day | None:
         """(sigma, volume) of the trailing day strictly before a row; None without a past."""
         ...
@@ -74,8 +78,10 @@ class BarMarket:
         self._unit = 10.0**self.scale
         self._impact = models.impact.memory()
         self._rho = Fraction(models.bars.participation)
-        self._rho_market = Fraction(models.bars.market_participation)
         self._step = Fraction(instrument.step)
+        cap = Fraction(models.bars.market_participation) / (10**cursor.size_scale * self._step)
+        self._cap = (cap.numerator, cap.denominator)
+        """Steps takers may have per unit of a bar's volume mantissa; 0 is no cap."""
         self.orders: list[VenueOrder] = []
         """Working orders in order of arrival."""
         self.bar: Any = None
@@ -135,7 +141,7 @@ class BarMarket:
 
     def decimal(self, mantissa: Exact) -> Decimal:
         """A mantissa as a price on the tick."""
-        return self.instrument.price_nearest(float(mantissa) / self._unit)
+        return self.instrument.price_nearest(mantissa / self._unit)
 
     # --- arrivals ---------------------------------------------------------------------------------------------------
 
@@ -154,36 +160,36 @@ class BarMarket:
 
     def take(self, order: VenueOrder, at: int, reference: Exact | None = None) -> None:
         """A taker meets the bar at `at`: price reference x (1 + side x (half spread + impact)), away from us."""
+        exchange = self._exchange
         ref = self.price(at) if reference is None else reference
         if ref is None:
-            self._exchange.unfilled_taker(order, at)
+            exchange.rest_taker(order, at)
             return
-        wanted = self._exchange.may_fill(order)
+        wanted = exchange.may_fill(order)
         room = self._room()
-        steps = min(wanted, room) if room is not None else wanted
+        steps = wanted if room is None or wanted <= room else room
         if order.terms.tif == "fok" and steps < wanted:
             steps = 0
         if steps > 0:
-            qty = self.instrument.step * steps
-            ref_price = float(ref) / self._unit
-            price = self._taker_price(order, ref_price, float(qty), at)
-            within = order.limit is None or order.sign * (price - order.limit) <= 0
-            steps = self._exchange.affordable(order, price, steps) if within else 0
-            if steps > 0:
-                qty = self.instrument.step * steps
-                self._taken += steps
-                if self._impact is not None:
-                    self._impact.remember(order.terms.side, float(qty), at)
-                self._exchange.fill(order, at, price, qty, "taker", self.decimal(ref), self.bar.row)
-        self._exchange.rest_taker(order, at)
+            size = steps * self.instrument.step_float
+            price = self._taker_price(order, ref / self._unit, size, at)
+            if order.limit is None or order.sign * (price - order.limit) <= 0:
+                steps = exchange.affordable(order, price, steps)
+                if steps > 0:
+                    self._taken += steps
+                    if self._impact is not None:
+                        self._impact.remember(order.terms.side, steps * self.instrument.step_float, at)
+                    qty = self.instrument.step * steps
+                    exchange.fill(order, at, price, qty, "taker", self.decimal(ref), self.bar.row)
+        exchange.rest_taker(order, at)
 
     def crosses(self, order: VenueOrder, at: int) -> bool:
         """Whether a limit order would take at `at`: compared with the price a taker pays before impact (F13)."""
         ref = self.price(at)
         if ref is None or order.limit is None:
             return False
-        price = float(ref) / self._unit
-        half = self.models.spread.half(price, self.instrument.__dict__["tick_float"])
+        price = ref / self._unit
+        half = self.models.spread.half(price, self.instrument.tick_float)
         touch = self.instrument.price_away(price * (1.0 + order.sign * half), order.terms.side)
         return bool(order.sign * (touch - order.limit) <= 0)
 
@@ -196,17 +202,15 @@ class BarMarket:
         if wanted == 0 or (room is not None and wanted > room):
             return False
         qty = float(self.instrument.step * wanted)
-        price = self._taker_price(order, float(ref) / self._unit, qty, at)
+        price = self._taker_price(order, ref / self._unit, qty, at)
         return order.limit is None or order.sign * (price - order.limit) <= 0
 
     # --- the bar ----------------------------------------------------------------------------------------------------
 
     def _begin(self, bar: Any) -> None:
-        if self.bar is not None:
-            self.last_price = self.bar.close
-        before = self.cursor.close_before() if bar is not None and self.last_price is None else None
-        if before is not None:
-            self.last_price = before * self._factor
+        # Asked of the tape: the bar walked last may be long past, with bars in between that nothing of ours met.
+        before = self.cursor.close_before(bar is None)
+        self.last_price = None if before is None else before * self._factor
         if bar is not None and self._factor != 1:
             bar = bar.scaled(self._factor)
         self.bar = bar
@@ -311,14 +315,14 @@ class BarMarket:
 
     def _room(self) -> int | None:
         """Steps takers may still have of this bar; None without a cap."""
-        if not self._rho_market:
+        numerator, denominator = self._cap
+        if not numerator:
             return None
-        cap = int(self._rho_market * self.bar.volume / (10**self.cursor.size_scale * self._step))
-        return max(0, cap - self._taken)
+        return max(0, numerator * self.bar.volume // denominator - self._taken)
 
     def _taker_price(self, order: VenueOrder, reference: float, qty: float, at: int) -> Decimal:
         instrument, side = self.instrument, order.terms.side
-        cost = self.models.spread.half(reference, instrument.__dict__["tick_float"])
+        cost = self.models.spread.half(reference, instrument.tick_float)
         if self._impact is not None:
             cost += self._impact.cost(side, qty, at, self._day)
         return instrument.price_away(reference * (1.0 + order.sign * cost), side)

@@ -11,6 +11,8 @@ import asyncio
 from heapq import heappop, heappush
 from typing import Any
 
+import msgspec
+
 from core.errors import UsageError
 from core.events import Event
 
@@ -44,9 +46,14 @@ class SimClock:
     def __init__(self, start: int = 0) -> None:
         self.time = start
         """Current simulated time, int nanoseconds UTC. Written by the world alone."""
+        self.attention = False
+        """Set by whatever must be looked at before the tape runs on: a timer, a hold, a request, a report, a wish."""
+        self.due = INF
+        """When the next timer is due (it may have been canceled); INF without one."""
         self._timers: list[tuple[int, int, Timer]] = []
         self._count = 0
-        self._holding: set[asyncio.Task[Any]] = set()
+        self.holding: set[asyncio.Task[Any]] = set()
+        """Rim tasks that hold time."""
         self._released = asyncio.Event()
 
     # --- the Clock port ---------------------------------------------------------------------------------------------
@@ -55,11 +62,14 @@ class SimClock:
         return self.time
 
     def call_at(self, ts: int, event: Event) -> Timer:
+        if event.ts < self.time:
+            # What happens now is told with the time of now: a command made of it must not leave in the past.
+            event = msgspec.structs.replace(event, ts=self.time)
         timer = Timer(max(ts, self.time), event)
         self._add(timer)
         return timer
 
-    def cancel(self, handle: Timer) -> None:
+    def cancel(self, handle: Any) -> None:
         handle.canceled = True
 
     async def sleep_until(self, ts: int) -> None:
@@ -87,30 +97,27 @@ class SimClock:
 
     def hold(self, task: asyncio.Task[Any] | None) -> None:
         """The task was just woken by us: time stands still until it waits again or ends."""
-        if task is not None and not task.done() and task not in self._holding:
-            self._holding.add(task)
+        if task is not None and not task.done() and task not in self.holding:
+            self.holding.add(task)
+            self.attention = True
             task.add_done_callback(self.release)
 
     def release(self, task: asyncio.Task[Any]) -> None:
         """The task waits again, or is over."""
-        if task in self._holding:
-            self._holding.discard(task)
+        if task in self.holding:
+            self.holding.discard(task)
             task.remove_done_callback(self.release)
-            if not self._holding:
+            if not self.holding:
                 self._released.set()
-
-    @property
-    def held(self) -> bool:
-        return bool(self._holding)
 
     async def until_released(self) -> None:
         """Wait (in wall time) for every task that holds time. Raises UsageError naming one that holds too long."""
-        while self._holding:
+        while self.holding:
             self._released.clear()
             try:
                 await asyncio.wait_for(self._released.wait(), HOLD_SECONDS)
             except TimeoutError:
-                names = ", ".join(sorted(task.get_name() for task in self._holding))
+                names = ", ".join(sorted(task.get_name() for task in self.holding))
                 raise UsageError(
                     f"task {names} has held simulated time for {HOLD_SECONDS:g} s: after sleep_until or an event of "
                     "engine.events() a task must come back to one of them, or end"
@@ -118,16 +125,14 @@ class SimClock:
 
     # --- for the world ----------------------------------------------------------------------------------------------
 
-    def next_timer(self) -> int:
-        """When the next timer is due; INF without one."""
-        timers = self._timers
-        while timers and timers[0][2].canceled:
-            heappop(timers)
-        return timers[0][0] if timers else INF
-
     def pop_timer(self) -> Timer:
-        return heappop(self._timers)[2]
+        """The timer that is due next."""
+        timer = heappop(self._timers)[2]
+        self.due = self._timers[0][0] if self._timers else INF
+        return timer
 
     def _add(self, timer: Timer) -> None:
         self._count += 1
+        self.attention = True
         heappush(self._timers, (timer.at, self._count, timer))
+        self.due = self._timers[0][0]

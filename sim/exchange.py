@@ -37,6 +37,7 @@ from sim.venue_order import VenueOrder
 
 ZERO = Decimal(0)
 EIGHT = Decimal("1e-8")
+SECOND_NS = 1_000_000_000
 MATH = Context(prec=34)
 Emit = Callable[[Event, VenueOrder | None], None]
 
@@ -146,16 +147,17 @@ class ExecutionSimulator:
         refusal = self._refusal(order, market, at)
         if refusal is not None:
             order.status = OrderStatus.REJECTED
-            self._send(OrderRejected(*self._keys(order, at), refusal.code, refusal.message, refusal.case), order)
+            self.account.release(terms.id)
+            self._emit(OrderRejected(*self._keys(order, at), refusal.code, refusal.message, refusal.case), order)
             return
         self._open_clients.add(order.client_id)
         if terms.reduce_only:
             self._reducers[terms.id] = order
         order.status = OrderStatus.PENDING_TRIGGER if order.waits_for_trigger else OrderStatus.ACCEPTED
-        self._send(OrderAccepted(*self._keys(order, at), terms.id, order.waits_for_trigger), order)
+        self._emit(OrderAccepted(*self._keys(order, at), terms.id, order.waits_for_trigger), order)
         if terms.tif == "gtd" and terms.good_till is not None:
             self._count += 1
-            heappush(self._deadlines, (terms.good_till, self._count, order))
+            heappush(self._deadlines, (terms.good_till // SECOND_NS * SECOND_NS, self._count, order))
         if order.waits_for_trigger:
             market.place(order, at)
         else:
@@ -165,6 +167,8 @@ class ExecutionSimulator:
         """The first check that fails, in the venue's order: terms, then funds, then the engine's own."""
         terms = order.terms
         reference = market.price(at)
+        if reference is None:  # a hole in the data: the last price before it
+            reference = market.known_before(at)
         known = market.decimal(reference) if reference is not None else None
         refusal = first_failure(
             terms,
@@ -173,10 +177,13 @@ class ExecutionSimulator:
             duplicate=order.client_id in self._open_clients,
             position=self.account.position_qty(terms.symbol),
             reference=known,
+            at=at,
         )
         if refusal is not None:
             return refusal
         if order.waits_for_trigger:
+            if self.rules.trigger_holds and not self._affords(order, market, terms.trigger_price):
+                return self._refused("funds")
             before = market.known_before(at)
             if before is not None and order.trigger_sign * before >= order.trigger_sign * order.trigger:
                 case = "trigger_fall" if order.trigger_sign < 0 and "trigger_fall" in self.rules.errors else "trigger"
@@ -184,6 +191,8 @@ class ExecutionSimulator:
             return None
         if not self._affords(order, market, known):
             return self._refused("funds")
+        if terms.price is None and terms.tif is None:
+            return None
         if terms.post_only and self.rules.post_only_cross == "reject" and market.crosses(order, at):
             return self._refused("post_only")
         if terms.tif == "fok" and self.rules.fok_unfillable == "reject" and not market.can_fill_whole(order, at):
@@ -199,11 +208,14 @@ class ExecutionSimulator:
         price = order.limit if order.limit is not None else known
         if price is None:
             return True
-        asset, amount = self.account.need(market.instrument, order.terms, order.leaves, price)
-        if not self.account.can_hold(asset, amount):
+        account, holds = self.account, order.limit is not None or order.waits_for_trigger
+        asset, amount = account.need(market.instrument, order.terms, order.leaves, price)
+        if holds:
+            account.release(order.terms.id)
+        if amount > 0 and account.free(asset) < amount:
             return False
-        if order.limit is not None:
-            self.account.hold(order.terms.id, asset, amount)
+        if holds:
+            account.hold(order.terms.id, asset, amount)
         return True
 
     def _enter(self, order: VenueOrder, market: BarMarket, at: int, reference: Any = None) -> None:
@@ -222,7 +234,7 @@ class ExecutionSimulator:
 
     def may_fill(self, order: VenueOrder) -> int:
         """Steps the order may trade now: its leaves, clipped to the position where it only reduces."""
-        leaves = order.leaves
+        leaves = order.qty - order.filled - order.prevented
         if order.terms.reduce_only:
             held = self.account.position_qty(order.terms.symbol)
             leaves = min(leaves, abs(held)) if held * order.sign < 0 else ZERO
@@ -263,12 +275,12 @@ class ExecutionSimulator:
         order.filled += qty
         order.value += MATH.multiply(price, qty)
         order.fees += fee
-        if order.leaves < 0 or qty <= 0:
-            raise InvariantBroken(f"{terms.symbol}: a fill of {qty} leaves {order.leaves} of order {terms.id}")
+        leaves = order.leaves
+        if leaves < 0 or qty <= 0:
+            raise InvariantBroken(f"{terms.symbol}: a fill of {qty} leaves {leaves} of order {terms.id}")
         if order.limit is not None and order.sign * (price - order.limit) > 0:
             raise InvariantBroken(f"{terms.symbol}: a fill at {price} is beyond the limit {order.limit} of {terms.id}")
         order.realized = self.account.fill(instrument, terms.side, price, qty, fee, fee_asset)
-        leaves = order.leaves
         order.status = OrderStatus.PARTIAL if leaves else OrderStatus.FILLED
         if order.limit is not None:
             if leaves:
@@ -276,7 +288,7 @@ class ExecutionSimulator:
             else:
                 self.account.release(terms.id)
         self._fills += 1
-        self._send(
+        self._emit(
             OrderFilled(
                 *self._keys(order, at),
                 f"{self.venue}-{self._fills}",
@@ -300,7 +312,7 @@ class ExecutionSimulator:
 
     def rest_taker(self, order: VenueOrder, at: int) -> None:
         """What a taker did not get: rests at its limit, is carried to the next open, or ends."""
-        if order.is_open:
+        if order.leaves:
             terms = order.terms
             market = self.markets[terms.symbol]
             if terms.reduce_only and not self.may_fill(order):
@@ -318,16 +330,11 @@ class ExecutionSimulator:
                 order.carried = True
                 if order not in market.orders:
                     market.orders.append(order)
-        self.after_match(order, at)
-
-    def unfilled_taker(self, order: VenueOrder, at: int) -> None:
-        """A taker met no bar: a hole in the data, or nothing yet."""
-        self.rest_taker(order, at)
+        if self._reducers:
+            self.after_match(order, at)
 
     def after_match(self, order: VenueOrder, at: int) -> None:
         """What a match leaves void: reduce-only orders without a position to reduce."""
-        if not self._reducers:
-            return
         symbol = order.terms.symbol
         for other in list(self._reducers.values()):
             if other.terms.symbol == symbol and other.is_open and not self.may_fill(other):
@@ -339,7 +346,7 @@ class ExecutionSimulator:
         order.waits_for_trigger = False
         order.status = OrderStatus.ACCEPTED
         assert order.terms.trigger_price is not None
-        self._send(OrderTriggered(*self._keys(order, at), order.terms.trigger_price), order)
+        self._emit(OrderTriggered(*self._keys(order, at), order.terms.trigger_price), order)
         if not self._affords(order, market, market.decimal(reference)):
             self._expire(order, at, "trigger_rejected")
             return
@@ -358,13 +365,13 @@ class ExecutionSimulator:
         if order is None or not order.is_open:
             answer = self.rules.errors["unknown_cancel"]
             local = self._local_at(keys[4], at)
-            self._send(CancelRejected(local, at, *keys, order_id, answer.code, answer.message), order)  # type: ignore[arg-type]
+            self._emit(CancelRejected(local, at, *keys, order_id, answer.code, answer.message), order)  # type: ignore[arg-type]
             return
         self._cancel_order(order, at, "request")
 
     def _cancel_order(self, order: VenueOrder, at: int, reason: str) -> None:
         order.status = OrderStatus.CANCELED
-        self._send(OrderCanceled(*self._keys(order, at), reason, self.rules.expiry_words.get(reason)), order)
+        self._emit(OrderCanceled(*self._keys(order, at), reason, self.rules.expiry_words.get(reason)), order)
         self._end(order)
 
     def _amend(self, request: tuple[str, Decimal | None, Decimal, tuple[str, ...]], at: int) -> None:
@@ -374,7 +381,7 @@ class ExecutionSimulator:
         if case is not None or order is None:
             answer = self.rules.errors[case or "unknown_amend"]
             local = self._local_at(keys[4], at)
-            self._send(AmendRejected(local, at, *keys, order_id, answer.code, answer.message), order)  # type: ignore[arg-type]
+            self._emit(AmendRejected(local, at, *keys, order_id, answer.code, answer.message), order)  # type: ignore[arg-type]
             return
         if qty <= order.filled:
             self._cancel_order(order, at, "amend")
@@ -393,10 +400,10 @@ class ExecutionSimulator:
             order.qty, order.limit, order.limit_mantissa = before
             self._affords(order, market, None)
             answer = self.rules.errors[failed]
-            self._send(AmendRejected(*self._keys(order, at), answer.code, answer.message), order)
+            self._emit(AmendRejected(*self._keys(order, at), answer.code, answer.message), order)
             return
         market.remove(order)
-        self._send(OrderAmended(*self._keys(order, at), price, qty), order)
+        self._emit(OrderAmended(*self._keys(order, at), price, qty), order)
         self._enter(order, market, at)
 
     def _amend_failure(self, order: VenueOrder, price: Decimal | None, qty: Decimal) -> str | None:
@@ -427,33 +434,25 @@ class ExecutionSimulator:
     def _expire(self, order: VenueOrder, at: int, reason: str) -> None:
         order.status = OrderStatus.EXPIRED
         event = OrderExpired(*self._keys(order, at), reason, self.rules.expiry_words.get(reason), order.prevented)
-        self._send(event, order)
+        self._emit(event, order)
         self._end(order)
 
     def _end(self, order: VenueOrder) -> None:
         terms = order.terms
-        self._open_clients.discard(order.client_id)
+        if self.rules.client_ids == "unique_open":
+            self._open_clients.discard(order.client_id)
         self._reducers.pop(terms.id, None)
         self.account.release(terms.id)
-        self.markets[terms.symbol].remove(order)
+        order.plan += 1
+        market = self.markets[terms.symbol]
+        if market.orders:
+            market.remove(order)
 
     # --- small things -----------------------------------------------------------------------------------------------
 
     def _keys(self, order: VenueOrder, at: int) -> tuple[Any, ...]:
         t = order.terms
-        return (
-            self._local_at(t.session, at),
-            at,
-            self.venue,
-            t.symbol,
-            t.position_side,
-            t.strategy,
-            t.session,
-            t.id,
-        )
-
-    def _send(self, event: OrderEvent, order: VenueOrder | None) -> None:
-        self._emit(event, order)
+        return (self._local_at(t.session, at), at, *order.keys)
 
     def _fee(
         self, market: BarMarket, order: VenueOrder, price: Decimal, qty: Decimal, liquidity: Liquidity

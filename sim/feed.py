@@ -18,6 +18,8 @@ from core.tape import Tape
 INF = 2**63 - 1
 BATCH = 4096
 """Bars decoded at once: about a megabyte of events, a few milliseconds of work."""
+CHUNK = 512
+"""Rows a venue's cursor reads at once; few, because a cursor that is rarely asked jumps."""
 DAY_NS = 86_400_000_000_000
 
 
@@ -48,19 +50,18 @@ class BarStream:
 
 
 class SimFeed:
-    """Every tape of the run; `next_ts` and `pop` for the world."""
+    """Every tape of the run: decoded batches for the world to hand on."""
 
     def __init__(self, tapes: list[Tape], feed_ns: dict[str, int]) -> None:
         self._tapes = {(tape.venue, tape.symbol, tape.kind): tape for tape in tapes}
         self._feed_ns = feed_ns
         self._streams: list[BarStream] = []
         self._batches: Iterator[list[Bar]] = iter(())
-        self._batch: list[Bar] = []
-        self._index = 0
+        self.batch: list[Bar] = []
+        """Decoded events; those before `index` are delivered."""
+        self.index = 0
         self.next_ts = INF
         """Receipt time of the next event; INF at the end of all tapes."""
-        self.rows = sum(len(tape) for tape in tapes)
-        self.delivered = 0
 
     def subscribe(self, venue: str, symbol: str, kind: str) -> None:
         tape = self._tapes.get((venue, symbol, kind))
@@ -79,19 +80,22 @@ class SimFeed:
 
     def pop(self) -> Bar:
         """The next event."""
-        event = self._batch[self._index]
-        self._index += 1
-        if self._index < len(self._batch):
-            self.next_ts = self._batch[self._index].ts
-        else:
-            self._load()
+        event = self.batch[self.index]
+        self.passed(self.index + 1)
         return event
 
+    def passed(self, index: int) -> None:
+        """Events of the batch before `index` are delivered; the next batch is decoded when this one is used up."""
+        self.index = index
+        if index < len(self.batch):
+            self.next_ts = self.batch[index].ts
+        else:
+            self._load()
+
     def _load(self) -> None:
-        self.delivered += len(self._batch)
-        self._index = 0
-        self._batch = next(self._batches, [])
-        self.next_ts = self._batch[0].ts if self._batch else INF
+        self.index = 0
+        self.batch = next(self._batches, [])
+        self.next_ts = self.batch[0].ts if self.batch else INF
 
     def _merged(self) -> Iterator[list[Bar]]:
         """Several streams by receipt time; at one nanosecond in the order of the run's symbols."""
@@ -153,7 +157,7 @@ class BarRow:
 
 
 class TapeCursor:
-    """A venue's way through a tape of bars, by engine time."""
+    """A venue's way through a tape of bars, by engine time. Rows are read as plain ints, a chunk at a time."""
 
     def __init__(self, tape: Tape) -> None:
         self.interval_ns = tape.interval_ns
@@ -167,25 +171,30 @@ class TapeCursor:
         self._closes = columns["close"]
         self._count = len(tape)
         self._next = 0
+        self._first = self._last = 0
+        """Rows of the chunk at hand: first, and the one after the last."""
+        self._chunk: tuple[list[int], ...] = ()
         self._past: tuple[np.ndarray, np.ndarray] | None = None
 
     def at(self, ts: int) -> BarRow | None:
-        row = self._row_at(ts)
+        row = self._next
+        if not (self._first <= row < self._last and self._chunk[0][row - self._first] == ts):
+            row = self._row_at(ts)
         self._next = row + 1
-        if row < 0 or ts >= int(self._opens[row]) + self.interval_ns:
+        if row < 0 or ts >= self._open_of(row) + self.interval_ns:
             return None
         return self._read(row)
 
     def next_open(self) -> int:
-        return int(self._opens[self._next]) if self._next < self._count else INF
+        return self._open_of(self._next) if self._next < self._count else INF
 
     def take(self) -> BarRow:
         self._next += 1
         return self._read(self._next - 1)
 
-    def close_before(self) -> int | None:
-        """Close of the bar before the current one, mantissa; None at the first."""
-        row = self._next - 2
+    def close_before(self, in_hole: bool) -> int | None:
+        """Close of the bar before the current one, or before the hole we stand in, mantissa; None at the first."""
+        row = self._next - (1 if in_hole else 2)
         return int(self._closes[row]) if row >= 0 else None
 
     def day_before(self, row: int) -> tuple[float, float] | None:
@@ -215,16 +224,27 @@ class TapeCursor:
 
     def _row_at(self, ts: int) -> int:
         """The last row that opens at or before `ts`; usually the next one or the one after a few regular steps."""
-        opens, count = self._opens, self._count
+        count = self._count
         guess = self._next
         if guess < count:
-            guess = min(count - 1, max(0, guess + (ts - int(opens[guess])) // self.interval_ns))
-            if int(opens[guess]) <= ts and (guess + 1 == count or ts < int(opens[guess + 1])):
+            guess = min(count - 1, max(0, guess + (ts - self._open_of(guess)) // self.interval_ns))
+            if self._open_of(guess) <= ts and (guess + 1 == count or ts < self._open_of(guess + 1)):
                 return guess
-        return int(np.searchsorted(opens, ts, side="right")) - 1
+        return int(np.searchsorted(self._opens, ts, side="right")) - 1
+
+    def _open_of(self, row: int) -> int:
+        if not self._first <= row < self._last:
+            self._load(row)
+        return self._chunk[0][row - self._first]
 
     def _read(self, row: int) -> BarRow:
-        o, high, low, close, volume = self._prices
-        return BarRow(
-            row, int(self._opens[row]), int(o[row]), int(high[row]), int(low[row]), int(close[row]), int(volume[row])
-        )
+        if not self._first <= row < self._last:
+            self._load(row)
+        at = row - self._first
+        opens, o, high, low, close, volume = self._chunk
+        return BarRow(row, opens[at], o[at], high[at], low[at], close[at], volume[at])
+
+    def _load(self, row: int) -> None:
+        self._first, self._last = row, min(self._count, row + CHUNK)
+        columns = (self._opens, *self._prices)
+        self._chunk = tuple(column[self._first : self._last].tolist() for column in columns)

@@ -24,13 +24,19 @@ class Line:
         self._legs = latency.legs(random.Random(seed))
         self._arrivals: dict[str, int] = {}
         self._answers: dict[str, int] = {}
+        self._last: tuple[str, int, int] = ("", 0, 0)
 
     def arrival(self, session: str, send: int, operation: str) -> int | None:
         """Engine time at which a request sent at `send` arrives; None where it is lost."""
         leg = self._legs.request_ns(operation, send)  # type: ignore[arg-type]
         if leg is None:
             return None
-        return self.arrive(session, send + leg)
+        at = send + leg
+        before = self._arrivals.get(session)
+        if before is not None and before > at:
+            at = before
+        self._arrivals[session] = at
+        return at
 
     def arrive(self, session: str, at: int) -> int:
         """First in, first out: not before what was sent earlier on the session."""
@@ -39,17 +45,21 @@ class Line:
         return at
 
     def local_at(self, session: str, engine: int) -> int:
-        """When the answer given at engine time `engine` is heard."""
-        return self.hear(session, engine + self._legs.response_ns(engine))
+        """When answers given at engine time `engine` are heard: those of one session and moment travel together."""
+        if session == self._last[0] and engine == self._last[1]:
+            return self._last[2]
+        local = self.hear(session, engine + self._legs.response_ns(engine))
+        self._last = (session, engine, local)
+        return local
 
     def hear(self, session: str, at: int) -> int:
         at = max(at, self._answers.get(session, at))
         self._answers[session] = at
         return at
 
-    def lost_at(self, session: str, send: int) -> int:
-        """When the sender of a lost request learns of it."""
-        return self.hear(session, send + self._legs.lost_ns(send))  # type: ignore[attr-defined]
+    def lost_at(self, send: int) -> int:
+        """When the sender of a lost request learns of it: no answer of the venue, so it keeps none waiting."""
+        return send + self._legs.lost_ns(send)  # type: ignore[attr-defined,no-any-return]
 
 
 class SimGateway:
@@ -80,27 +90,18 @@ class SimGateway:
             self.unsent += 1
             return
         if type(command) is SubmitOrder:
-            self.submit(command)
+            self._send(command, "entry", "submit", VenueOrder(command.order, 0))
         elif type(command) is CancelOrder:
-            self.cancel(command)
+            self._send(command, "cancel", "cancel", (command.order_id, None, _keys(command)))
         elif type(command) is AmendOrder:
-            self.amend(command)
-
-    def submit(self, command: SubmitOrder) -> None:
-        self._send(command, "entry", "submit", VenueOrder(command.order, 0))
-
-    def cancel(self, command: CancelOrder) -> None:
-        self._send(command, "cancel", "cancel", (command.order_id, None, _keys(command)))
-
-    def amend(self, command: AmendOrder) -> None:
-        self._send(command, "amend", "amend", (command.order_id, command.price, command.qty, _keys(command)))
+            self._send(command, "amend", "amend", (command.order_id, command.price, command.qty, _keys(command)))
 
     def _send(self, command: Approved, operation: str, kind: str, payload: Any) -> None:
         arrive_at = self._line.arrival(command.session, command.ts, operation)
         if arrive_at is None:
             self._deliver(
                 OrderRejected(
-                    self._line.lost_at(command.session, command.ts),
+                    self._line.lost_at(command.ts),
                     None,
                     *_keys(command),
                     command.order_id,

@@ -1,11 +1,16 @@
-"""The outside of a backtest: simulated clock, tapes, one simulated venue per venue of the plan, all in one world."""
+"""The outside of a backtest: simulated clock, tapes, one simulated venue per venue of the plan, all in one world.
+
+Paper mode gets its venues here too: the same simulators and lines, fed by pushed rows.
+"""
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
+from core.events import Event
 from core.plan import Plan
 from core.run_parts import Outside
 from core.tape import Tape
@@ -16,6 +21,7 @@ from sim.exchange import ExecutionSimulator
 from sim.feed import SimFeed, TapeCursor
 from sim.gateway import Line, SimGateway
 from sim.models import BARS_PRESET, PRESETS, Models, assumptions, choose
+from sim.push_cursor import PushCursor
 from sim.world import World
 
 
@@ -42,6 +48,33 @@ def simulated_outside(plan: Plan, tapes: list[Tape], start: int) -> Outside:
         said(plan),
         world=world,
     )
+
+
+class PushedVenue(NamedTuple):
+    """A simulated venue for paper mode on a tape: it knows the rows that were pushed, and answers to `deliver`."""
+
+    name: str
+    simulator: ExecutionSimulator
+    gateway: SimGateway
+    push: dict[str, Callable[[], None]]
+    """By symbol: reveal the next row of the tape."""
+    feed_ns: int
+    """How long its market data takes to us."""
+
+
+def pushed_venues(
+    plan: Plan, tapes: list[Tape], deliver: Callable[[Event, object], None], sent: Callable[[str], None]
+) -> list[PushedVenue]:
+    """The venues of paper mode. `deliver` carries an answer home, `sent(venue)` is told of each request under way."""
+    cursors = {(tape.venue, tape.symbol): PushCursor(tape) for tape in tapes}
+
+    def pushed(exchange: ExecutionSimulator, line: Line) -> PushedVenue:
+        name = exchange.venue
+        gateway = SimGateway(exchange, line, deliver=lambda event: deliver(event, None), sent=partial(sent, name))
+        push = {symbol: cursor.push for (venue, symbol), cursor in cursors.items() if venue == name}
+        return PushedVenue(name, exchange, gateway, push, defaults_of(plan, name).latency.feed_ns)
+
+    return [pushed(*made) for made in simulated_venues(plan, cursors, deliver)]
 
 
 def simulated_venues(
@@ -86,4 +119,12 @@ def said(plan: Plan) -> list[str]:
     return lines
 
 
-__all__ = ["BARS_PRESET", "defaults_of", "said", "simulated_outside", "simulated_venues"]
+__all__ = [
+    "BARS_PRESET",
+    "PushedVenue",
+    "defaults_of",
+    "pushed_venues",
+    "said",
+    "simulated_outside",
+    "simulated_venues",
+]

@@ -19,6 +19,24 @@ def _has_row(*kinds: str) -> Callable[[Scenario], bool]:
     return lambda scenario: any(row.kind in kinds for row in scenario.tape)
 
 
+def _has_model(kind: str) -> Callable[[Scenario], bool]:
+    """Whether `models` chooses this one; `none` and delays of 0 are what the simulator does."""
+
+    def is_chosen(scenario: Scenario) -> bool:
+        node = scenario.models.child(kind) if scenario.models is not None else None
+        if node is None or not isinstance(node.value, dict):
+            return node is not None and node.value is not None
+        return any(inner.value not in ("none", "0") for inner in node.value.values())
+
+    return is_chosen
+
+
+def _has_filter(*names: str) -> Callable[[Scenario], bool]:
+    return lambda scenario: any(
+        getattr(spec, name) is not None for spec in scenario.instruments.values() for name in names
+    )
+
+
 NEEDS: tuple[tuple[str, Callable[[Scenario], bool]], ...] = (
     ("books (depth)", _has_row("depth")),
     ("quotes", _has_row("quote")),
@@ -37,4 +55,17 @@ NEEDS: tuple[tuple[str, Callable[[Scenario], bool]], ...] = (
     ),
     ("price pegs", lambda scenario: any(submit.price_match is not None for submit in scenario.submits)),
     ("order groups (oco)", lambda scenario: any(submit.oco is not None for submit in scenario.submits)),
+    ("sizes in quote units", lambda scenario: any(submit.quote_qty is not None for submit in scenario.submits)),
+    ("orders that close a position", lambda scenario: any(submit.close_position for submit in scenario.submits)),
+    ("RPI orders", lambda scenario: any(submit.tif == "rpi" for submit in scenario.submits)),
+    ("slippage bounds", lambda scenario: any(submit.slippage_tolerance is not None for submit in scenario.submits)),
+    ("cross margin", lambda scenario: scenario.account.margin_mode == "cross"),
+    (
+        "isolated margins of their own",
+        lambda scenario: any(held.isolated_margin is not None for held in scenario.account.positions.values()),
+    ),
+    ("filters by reference price", _has_filter("percent_price", "price_range", "price_limit", "market_take_bound")),
+    ("order and position caps", _has_filter("max_orders", "max_trigger_orders", "max_amends", "max_position")),
+    ("trigger delays", _has_model("triggers")),
+    ("rate limits", _has_model("rate_limits")),
 )

@@ -12,6 +12,8 @@ from core.instruments import Instrument
 from core.orders import OrderTerms
 from core.venue_rules import VenueRules
 
+NS_PER_MS = 1_000_000
+
 
 class Refusal(NamedTuple):
     """Which check failed, and the venue's words for it."""
@@ -29,15 +31,20 @@ def first_failure(
     duplicate: bool,
     position: Decimal,
     reference: Decimal | None,
+    at: int,
 ) -> Refusal | None:
-    """The first check that the terms fail; None where they pass. `reference` is the price a market order is judged at."""
+    """The first check that the terms fail; None where they pass. `reference` is the price a market order is judged at.
+
+    `at` is the engine's time, int nanoseconds.
+    """
     case = (
-        _parameters(terms, rules)
+        (_parameters(terms, rules, at) if terms.tif == "gtd" or terms.post_only or terms.reduce_only else None)
         or ("duplicate" if duplicate else None)
-        or _prices(terms, instrument, rules)
+        or _precision(terms, instrument)
+        or (_prices(terms, instrument, rules) if terms.type != "market" else None)
         or _quantity(terms, instrument)
         or _notional(terms, instrument, reference)
-        or _reduces(terms, position)
+        or (_reduces(terms, position) if terms.reduce_only else None)
     )
     if case is None:
         return None
@@ -45,22 +52,31 @@ def first_failure(
     return Refusal(case, answer.code, answer.message)
 
 
-def _parameters(terms: OrderTerms, rules: VenueRules) -> str | None:
+def _parameters(terms: OrderTerms, rules: VenueRules, at: int) -> str | None:
     if terms.reduce_only and rules.kind == "spot":
         return "parameter"
     if terms.tif == "gtd" and (not rules.gtd or terms.good_till is None):
         return "parameter"
+    if terms.good_till is not None and terms.good_till <= at + rules.gtd_ahead_ms * NS_PER_MS:
+        return "good_till"
     if terms.post_only and (terms.price is None or terms.tif in ("ioc", "fok")):
         return "parameter"
     return None
+
+
+def _precision(terms: OrderTerms, instrument: Instrument) -> str | None:
+    """More decimals than the venue takes, of prices and size both, before any filter (venues.md section 2)."""
+    if terms.qty % instrument.qty_unit:
+        return "precision"
+    if terms.price is not None and terms.price % instrument.price_unit:
+        return "precision"
+    return "precision" if terms.trigger_price is not None and terms.trigger_price % instrument.price_unit else None
 
 
 def _prices(terms: OrderTerms, instrument: Instrument, rules: VenueRules) -> str | None:
     for price in (terms.price, terms.trigger_price):
         if price is None:
             continue
-        if _decimals(price) > instrument.price_precision:
-            return "precision"
         if price <= 0 or (instrument.min_price is not None and price < instrument.min_price):
             return "price"
         if instrument.max_price is not None and price > instrument.max_price:
@@ -72,13 +88,11 @@ def _prices(terms: OrderTerms, instrument: Instrument, rules: VenueRules) -> str
 
 def _quantity(terms: OrderTerms, instrument: Instrument) -> str | None:
     qty = terms.qty
-    if _decimals(qty) > instrument.quantity_precision:
-        return "precision"
     if qty <= 0 or (instrument.min_qty is not None and qty < instrument.min_qty):
         return "qty_min"
     if instrument.max_qty is not None and qty > instrument.max_qty:
         return "qty_max"
-    if not instrument.on_step(qty):
+    if qty % instrument.step:
         return "step"
     if terms.type == "market":
         if instrument.market_max_qty is not None and qty > instrument.market_max_qty:
@@ -108,9 +122,3 @@ def _reduces(terms: OrderTerms, position: Decimal) -> str | None:
     if not terms.reduce_only:
         return None
     return None if position and (position > 0) != (terms.side == "buy") else "reduce_only"
-
-
-def _decimals(value: Decimal) -> int:
-    exponent = value.normalize().as_tuple().exponent
-    assert isinstance(exponent, int), "prices and sizes are finite"
-    return max(0, -exponent)

@@ -28,6 +28,7 @@ class VenueOrder:
         "direction",
         "fees",
         "filled",
+        "keys",
         "limit",
         "limit_mantissa",
         "plan",
@@ -47,6 +48,8 @@ class VenueOrder:
         self, terms: OrderTerms, arrived_at: int, *, client_id: str | None = None, direction: str | None = None
     ) -> None:
         self.terms = terms
+        self.keys = (terms.venue, terms.symbol, terms.position_side, terms.strategy, terms.session, terms.id)
+        """The identity every event about it carries."""
         self.client_id = client_id if client_id is not None else terms.id
         self.direction = direction
         self.arrived_at = arrived_at

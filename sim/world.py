@@ -54,10 +54,12 @@ class World:
     def put(self, event: Event) -> None:
         """A wish of the embedding program: heard before time moves on."""
         self._wishes.append(event)
+        self.clock.attention = True
 
     def close(self) -> None:
         """End the run after the event in hand."""
         self._stopped = True
+        self.clock.attention = True
 
     def statistics(self) -> InboxStatistics:
         return InboxStatistics(self.delivered, len(self._reports) + len(self._wishes), ROUNDS_MAXIMUM, 0)
@@ -72,30 +74,44 @@ class World:
     def venue_concerned(self) -> None:
         """A request is under way: the venues must be followed from now on."""
         self._busy = True
+        self.clock.attention = True
 
     # --- moving time ------------------------------------------------------------------------------------------------
 
     async def __aiter__(self) -> AsyncIterator[Event]:
-        clock, feed, wishes = self.clock, self.feed, self._wishes
+        clock, feed, wishes, reports = self.clock, self.feed, self._wishes, self._reports
         feed.start()
         turn = time.perf_counter()  # tidy: only decides when other tasks get a turn
         countdown = YIELD_CHECK
         while not self._stopped:
-            if clock.held:
+            if clock.holding:
                 await clock.until_released()
-            if not (self._busy or self._reports or wishes) and feed.next_ts < clock.next_timer():
-                event: Event | None = feed.pop()
-                clock.time = event.ts  # type: ignore[union-attr]
-            else:
-                event = self._next()
-                if event is None:
-                    if clock.held or wishes:
-                        continue
-                    return
-            self.delivered += 1
-            yield event  # type: ignore[misc]
+            event = self._next()
+            if event is not None:
+                self.delivered += 1
+                yield event
+            elif not (clock.holding or wishes):
+                return
             countdown -= 1
-            if not countdown:
+            if self._busy or reports or wishes or clock.holding or self._stopped:
+                index = feed.index
+            else:
+                # While nothing but the tape concerns us its events leave in a row, without a look at anything else.
+                clock.attention = False
+                batch, index, timer = feed.batch, feed.index, clock.due
+                while index < len(batch):
+                    event = batch[index]
+                    if event.ts >= timer:
+                        break
+                    index += 1
+                    clock.time = event.ts
+                    yield event
+                    if clock.attention or not index % YIELD_CHECK:
+                        break
+                self.delivered += index - feed.index
+                feed.passed(index)
+                countdown = 0 if not index % YIELD_CHECK else countdown
+            if countdown <= 0:
                 countdown = YIELD_CHECK
                 now = time.perf_counter()  # tidy: only decides when other tasks get a turn
                 if now - turn > YIELD_SECONDS:
@@ -108,20 +124,22 @@ class World:
         while True:
             if self._wishes:
                 return self._wishes.popleft()
-            heard, timer = feed.next_ts, clock.next_timer()
-            report = reports[0][0] if reports else INF
+            heard = feed.next_ts
+            inside = heard if heard < clock.due else clock.due
+            if reports and reports[0][0] < inside:
+                inside = reports[0][0]
             if heard == INF:
-                return self._last(timer)
-            inside = min(heard, timer, report)
+                return self._last()
             if self._busy and self._step_venues(inside):
                 continue
-            clock.time = max(clock.time, inside)
-            if report <= inside:
+            if inside > clock.time:
+                clock.time = inside
+            if reports and reports[0][0] <= inside:
                 return heappop(reports)[2]
             if heard <= inside:
                 return feed.pop()
             event = self._fire_timer()
-            if event is not None or clock.held:
+            if event is not None or clock.holding:
                 return event
 
     def _step_venues(self, until: int) -> bool:
@@ -146,12 +164,14 @@ class World:
         actor.step(earliest)
         return True
 
-    def _last(self, timer: int) -> Event | None:
+    def _last(self) -> Event | None:
         """After the last market event: due timers, requests that are under way, and their answers. Nothing trades."""
         if self.end is None:
             self.end = self.clock.time
-        if timer <= self.end:
-            return self._fire_timer()
+        while self.clock.due <= self.end:
+            event = self._fire_timer()
+            if event is not None or self.clock.holding:
+                return event
         for gateway in self.gateways:
             gateway.closed = True
         for exchange in self.exchanges:
@@ -164,7 +184,10 @@ class World:
         return report
 
     def _fire_timer(self) -> Event | None:
+        """The event of the timer that is due; None where it was canceled, or where it woke a rim task."""
         timer = self.clock.pop_timer()
+        if timer.canceled:
+            return None
         self.clock.time = max(self.clock.time, timer.at)
         if timer.future is not None:
             if not timer.future.done():

@@ -33,12 +33,14 @@ RATIO_DECIMALS = 12
 TRADE_TIMES = frozenset({"entry_ts", "exit_ts"})
 FILL_TIMES = frozenset({"ts", "ts_venue", "cause_ts"})
 ORDER_TIMES = frozenset({"created_at", "closed_at", "good_till"})
-ORDER_STATE = ("created_at", "closed_at", "status", "working_qty", "working_price", "filled", "value", "prevented")
+ORDER_STATE = ("created_at", "closed_at", "status", "working_qty", "working_price", "filled", "value", "prevented",
+               "reason")  # fmt: skip
 ORDER_COMPUTED = ("average_price", "leaves")
 ORDER_COLUMNS = (
     "order_id", "created_at", "closed_at", "venue", "symbol", "position_side", "strategy", "session", "tag", "side",
     "type", "qty", "price", "trigger_price", "trigger_by", "tif", "good_till", "post_only", "reduce_only", "stp",
     "status", "working_qty", "working_price", "filled", "average_price", "value", "leaves", "prevented",
+    "reason",
 )  # fmt: skip
 ORDER_TERMS = tuple(name for name in ORDER_COLUMNS if name not in ORDER_STATE + ORDER_COMPUTED)
 EQUITY_HEADER = "ts,ts_ns,equity,cash,unrealized_pnl,exposure,leverage,drawdown\n"
@@ -78,13 +80,19 @@ def fills_csv(fills: Sequence[OrderFilled]) -> bytes:
 def orders_csv(orders: Sequence[Order]) -> bytes:
     """`orders.csv`: each order's terms and how it ended.
 
-    `qty` and `price` are as placed, `working_qty` and `working_price` after amends.
+    `qty` and `price` are as placed, `working_qty` and `working_price` after amends; `reason` says why it was denied,
+    rejected, canceled or expired.
     """
+    return _csv(order_columns(orders), ORDER_TIMES)
+
+
+def order_columns(orders: Sequence[Order]) -> Columns:
+    """The columns of `orders.csv` as they are: times as int nanoseconds, money as Decimal."""
     columns = _columns([order.terms for order in orders], ORDER_TERMS, {"order_id": "id"})
     columns |= _columns(orders, ORDER_STATE, {"working_qty": "qty", "working_price": "price"})
     with localcontext(LEDGER):
         columns |= _columns(orders, ORDER_COMPUTED)
-    return _csv({name: columns[name] for name in ORDER_COLUMNS}, ORDER_TIMES)
+    return {name: columns[name] for name in ORDER_COLUMNS}
 
 
 def equity_csv(curve: EquityCurve, initial_equity: Decimal, start: int, end: int) -> Iterator[bytes]:

@@ -1,0 +1,172 @@
+"""What a finished run left: numbers, tables and files, made from its parts alone.
+
+result = make_result(engine.parts.run)
+result.summary["sharpe"], result.trades["pnl"], result.equity.to_pandas()
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core.config import resolved_yaml
+from core.errors import InvariantBroken
+from core.events import OrderFilled
+from core.metrics.equity import EquityCurve
+from core.metrics.record import RunRecord
+from core.metrics.underwater import underwater
+from core.report.export import (
+    FILL_TIMES,
+    ORDER_TIMES,
+    TRADE_TIMES,
+    equity_csv,
+    fills_csv,
+    order_columns,
+    orders_csv,
+    trades_csv,
+    trades_json,
+)
+from core.report.readable import render_summary
+from core.report.recount import recount
+from core.report.run_folder import RunFolder
+from core.report.summary import build_summary, encode_summary
+from core.report.table import Table
+from core.run_parts import RunParts
+from core.run_remarks import remarks
+from core.trade import Trade
+
+
+class RunResult:
+    """Results of one run. Tables are made when they are looked at."""
+
+    def __init__(
+        self, record: RunRecord, summary: dict[str, Any], *, config_yaml: str, events_sha256: str, status: str
+    ) -> None:
+        self.record = record
+        """What every number below was computed from."""
+        self.summary = summary
+        """All of `summary.json`. Money is text with exact decimals, ratios are floats, None is undefined."""
+        self.config_yaml = config_yaml
+        """The config with its defaults filled in."""
+        self.events_sha256 = events_sha256
+        """Digest of all order and account events: equal for equal runs."""
+        self.status = status
+        """`complete`, or how the run ended before its end."""
+        self.run_folder: Path | None = None
+        """Where the files are; None where nothing was saved."""
+        self.trades = _records(record.trades, Trade, TRADE_TIMES)
+        self.fills = _records(record.fills, OrderFilled, FILL_TIMES)
+        self.orders = Table(lambda: order_columns(record.orders), len(record.orders), ORDER_TIMES)
+        self.equity = Table(lambda: _equity_columns(record), len(record.curve), frozenset({"ts"}))
+
+    @property
+    def curve(self) -> EquityCurve:
+        """The equity rows as exact integers."""
+        return self.record.curve
+
+    def __repr__(self) -> str:
+        s = self.summary
+        change = s["total_return"]
+        percent = "" if change is None else f" ({change * 100:+.2f} %)"
+        place = "" if self.run_folder is None else f", {self.run_folder}"
+        return (
+            f"<RunResult {s['run']}, {self.status}: {Decimal(s['initial_equity']):,.2f} to "
+            f"{Decimal(s['final_equity']):,.2f} {s['currency']}{percent}, {s['trade_count']:,} trades, "
+            f"{s['fill_count']:,} fills{place}>"
+        )
+
+    def __str__(self) -> str:
+        return render_summary(self.summary)
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{escape(render_summary(self.summary))}</pre>"
+
+
+def make_result(parts: RunParts, *, complete: bool = True, status: str | None = None) -> RunResult:
+    """Measure a run that is over. Call it once per run.
+
+    Raises InvariantBroken where a complete run's ledger and its fills disagree; of a run that ended early (`complete`
+    false) the disagreement becomes a warning, because the end may have come between a fill and its booking.
+    """
+    now = parts.clock.now()
+    end = max(parts.end, now) if complete else max(parts.start, now)
+    record = RunRecord(
+        start=parts.start,
+        end=end,
+        initial_equity=parts.initial_equity,
+        currency=parts.plan.currency,
+        curve=parts.recorder.finish(end),
+        instruments=parts.plan.instruments,
+        fills=parts.recording.fills,
+        orders=list(parts.working.all.values()),
+        trades=[*parts.trade_log.closed, *parts.trade_log.finish(end)],
+        account_events=parts.recording.account_events,
+        latencies_ns=parts.recording.latencies_ns,
+        unassigned_funding=parts.trade_log.unassigned_funding,
+    )
+    warnings = remarks(parts)
+    if complete:
+        recount(record)
+    else:
+        warnings.insert(0, f"this run is {status or 'incomplete'}: everything here ends before the data does")
+        warnings += _recount_softly(record)
+    summary = build_summary(
+        record, name=parts.plan.config.run.name, assumptions=parts.outside.assumptions, warnings=warnings
+    )
+    return RunResult(
+        record,
+        summary,
+        config_yaml=resolved_yaml(parts.plan.config, {}),
+        events_sha256=parts.journal.events_sha256,
+        status=status or ("complete" if complete else "incomplete"),
+    )
+
+
+def write_result(result: RunResult, folder: RunFolder) -> None:
+    """Write every file of the run but its journal, manifest and log. Same run, same bytes."""
+    from core.report.chart import equity_html
+
+    record = result.record
+    folder.write("config.yaml", result.config_yaml.encode())
+    folder.write("trades.csv", trades_csv(record.trades))
+    folder.write("trades.json", trades_json(record.trades))
+    folder.write("orders.csv", orders_csv(record.orders))
+    folder.write("fills.csv", fills_csv(record.fills))
+    folder.write("equity.csv", equity_csv(record.curve, record.initial_equity, record.start, record.end))
+    folder.write("equity.html", equity_html(record.curve, record.trades, result.summary).encode())
+    folder.write("summary.json", encode_summary(result.summary))
+    result.run_folder = folder.path
+
+
+def _recount_softly(record: RunRecord) -> list[str]:
+    try:
+        recount(record)
+    except InvariantBroken as error:
+        return [str(error)]
+    return []
+
+
+def _records(things: Any, kind: type, times: frozenset[str]) -> Table:
+    names = kind.__struct_fields__  # type: ignore[attr-defined]
+    return Table(lambda: {name: [getattr(thing, name) for thing in things] for name in names}, len(things), times)
+
+
+def _equity_columns(record: RunRecord) -> dict[str, np.ndarray]:
+    curve = record.curve
+    equity, exposure = record.equity, curve.floats("exposure")
+    return {
+        "ts": curve.ts,
+        "equity": equity,
+        "cash": curve.floats("cash"),
+        "unrealized_pnl": curve.floats("unrealized"),
+        "exposure": exposure,
+        "leverage": np.divide(exposure, equity, out=np.full(len(equity), np.nan), where=equity > 0),
+        "drawdown": underwater(curve.ts, equity, float(record.initial_equity), record.start, record.end).drawdown,
+    }
+
+
+__all__ = ["RunResult", "Table", "make_result", "write_result"]

@@ -1,0 +1,203 @@
+"""Events and state in the words of the scenario page: sections 7 and 8, as plain mappings to compare and to print.
+
+Times are int nanoseconds after `start`. An event's mapping is made when the event happens, so that the state in it is
+the one just after.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Context, Decimal
+from typing import Any
+
+from core.events import (
+    AmendRejected,
+    CancelRejected,
+    Event,
+    OrderAccepted,
+    OrderAmended,
+    OrderCanceled,
+    OrderEvent,
+    OrderExpired,
+    OrderFilled,
+    OrderRejected,
+    OrderTriggered,
+)
+from core.instruments import Instrument
+from core.orders import OrderStatus
+from core.venue_rules import VenueRules
+from sim.account import VenueAccount
+from sim.venue_order import VenueOrder
+
+ZERO = Decimal(0)
+MATH = Context(prec=34)
+NAMES: dict[type[Event], tuple[str, tuple[str, ...]]] = {
+    OrderAccepted: ("accepted", ()),
+    OrderRejected: ("rejected", ("code", "message", "reason")),
+    OrderTriggered: ("triggered", ("trigger_price",)),
+    OrderFilled: ("filled", ("price", "qty", "liquidity", "rule", "fee", "fee_asset")),
+    OrderAmended: ("amended", ("price", "qty")),
+    OrderCanceled: ("canceled", ("reason", "venue_reason")),
+    OrderExpired: ("expired", ("reason", "venue_reason", "prevented")),
+    CancelRejected: ("cancel_rejected", ("code", "message")),
+    AmendRejected: ("amend_rejected", ("code", "message")),
+}
+"""Our events to the page's names, and the fields they have in common."""
+CCXT = {
+    "rejected": "rejected",
+    "pending_trigger": "open",
+    "accepted": "open",
+    "partial": "open",
+    "filled": "closed",
+    "canceled": "canceled",
+    "expired": "expired",
+    "expired_in_match": "expired",
+}
+"""Our status to ccxt's, where the venue's rules say nothing else."""
+WINDOWS_NS = {"orders_10s": 10_000_000_000, "orders_1m": 60_000_000_000, "orders_1d": 86_400_000_000_000}
+
+
+class OrderCounters:
+    """Orders counted per fixed window, aligned to its length (venues.md section 5): what entered the engine."""
+
+    def __init__(self, rules: VenueRules) -> None:
+        self._credit = {"taker": rules.order_credit_taker, "maker": rules.order_credit_maker}
+        self._counts: dict[tuple[str, int], int] = {}
+
+    def see(self, event: Event, order: VenueOrder | None) -> None:
+        """An accepted order counts; its first fill gives back what the venue's rules say, never below zero."""
+        if isinstance(event, OrderAccepted) and event.ts_venue is not None:
+            self._add(event.ts_venue, 1)
+        elif isinstance(event, OrderFilled) and order is not None and order.filled == event.qty:
+            assert event.ts_venue is not None, "a fill happens at the venue"
+            self._add(event.ts_venue, -self._credit[event.liquidity])
+
+    def at(self, at: int) -> dict[str, int]:
+        """The counts of the windows that hold `at`, absolute nanoseconds."""
+        return {name: self._counts.get((name, at // length), 0) for name, length in WINDOWS_NS.items()}
+
+    def _add(self, at: int, change: int) -> None:
+        for name, length in WINDOWS_NS.items():
+            key = (name, at // length)
+            self._counts[key] = max(0, self._counts.get(key, 0) + change)
+
+
+# --- events ---------------------------------------------------------------------------------------------------------
+
+
+def event_of(
+    event: OrderEvent, order: VenueOrder | None, *, start: int, rules: VenueRules, wallet: Decimal, counters: Any
+) -> dict[str, Any]:
+    """One event as section 7 names its keys."""
+    name, fields = NAMES[type(event)]
+    found: dict[str, Any] = {"event": name, "order": event.order_id}
+    found |= {field: getattr(event, field) for field in fields}
+    if isinstance(event, OrderFilled) and order is not None and rules.kind == "linear":
+        found["realized_pnl"] = order.realized
+    found |= {"symbol": event.symbol or None, "session": event.session, "wallet": wallet, "counters": counters}
+    found["engine_at"] = None if event.ts_venue is None else event.ts_venue - start
+    found["local_at"] = event.ts - start
+    reason = getattr(event, "reason", None)
+    found["venue_exec"] = rules.exec_words.get(f"{name}_{reason}") or rules.exec_words.get(name)
+    if order is not None:
+        found |= {
+            "side": order.terms.side,
+            "client_id": order.client_id,
+            "status": str(order.status),
+            "filled": order.filled,
+            "leaves": order.leaves,
+            "average_price": _average(order),
+            "venue_status": venue_word(order, rules),
+        }
+    return found
+
+
+def venue_word(order: VenueOrder, rules: VenueRules) -> str | None:
+    """The venue's word for an order's status."""
+    return _partly(order, rules.status_words) or rules.status_words.get(str(order.status))
+
+
+def ccxt_word(order: VenueOrder, rules: VenueRules) -> str | None:
+    """What ccxt makes of that word."""
+    status = str(order.status)
+    return _partly(order, rules.ccxt_words) or rules.ccxt_words.get(status) or CCXT.get(status)
+
+
+def _partly(order: VenueOrder, words: Mapping[str, str]) -> str | None:
+    return words.get(f"{order.status}_partly") if order.filled else None
+
+
+def _average(order: VenueOrder) -> Decimal | None:
+    return MATH.divide(order.value, order.filled) if order.filled else None
+
+
+# --- state ----------------------------------------------------------------------------------------------------------
+
+
+def orders_of(orders: Iterable[VenueOrder], rules: VenueRules) -> dict[str, Any]:
+    """Every order the venue has seen, by our handle."""
+    return {
+        order.terms.id: {
+            "status": str(order.status),
+            "qty": order.qty,
+            "price": order.limit,
+            "filled": order.filled,
+            "leaves": order.leaves,
+            "prevented": order.prevented,
+            "average_price": _average(order),
+            "fees": order.fees,
+            "client_id": order.client_id,
+            "venue_status": venue_word(order, rules),
+            "ccxt_status": ccxt_word(order, rules),
+        }
+        for order in orders
+        if order.status is not OrderStatus.INITIALIZED
+    }
+
+
+def account_state(
+    account: VenueAccount,
+    instruments: Mapping[str, Instrument],
+    settle: str,
+    price_of: Callable[[str], Decimal | None],
+) -> dict[str, Any]:
+    """The venue's account; `price_of` is a symbol's last price, None where none is known."""
+    assets = sorted({*account.balances, *(i.base for i in instruments.values() if account.kind == "spot"), settle})
+    wallet = account.balances.get(settle, ZERO)
+    equity: Decimal | None = wallet
+    positions: dict[str, Any] = {}
+    for symbol, instrument in instruments.items():
+        price = price_of(symbol)
+        if account.kind == "spot":
+            held = account.balances.get(instrument.base, ZERO)
+            worth = ZERO if not held else None if price is None else MATH.multiply(held, price)
+        else:
+            positions[symbol] = _position(account, symbol, price)
+            worth = positions[symbol]["unrealized_pnl"]
+        equity = None if equity is None or worth is None else equity + worth
+    return {
+        "wallet": wallet,
+        "equity": equity,
+        "free": account.free(settle),
+        "balances": {asset: account.balances.get(asset, ZERO) for asset in assets},
+        "locked": {asset: account.locked(asset) for asset in assets},
+        "realized_pnl": account.realized_pnl,
+        "fees": account.fees.get(settle, ZERO),
+        "funding": ZERO,
+        "positions": positions,
+    }
+
+
+def _position(account: VenueAccount, symbol: str, price: Decimal | None) -> dict[str, Any]:
+    position = account.positions.get(symbol)
+    leverage = account.leverage(symbol)
+    if position is None or not position.qty:
+        flat = {"qty": ZERO, "entry_price": None, "leverage": leverage, "isolated_margin": ZERO}
+        return {**flat, "unrealized_pnl": ZERO}
+    return {
+        "qty": position.qty,
+        "entry_price": MATH.divide(position.value, position.qty),
+        "leverage": leverage,
+        "isolated_margin": position.margin,
+        "unrealized_pnl": None if price is None else MATH.multiply(position.qty, price) - position.value,
+    }
