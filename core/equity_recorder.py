@@ -7,7 +7,6 @@ many rows at once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -58,6 +57,8 @@ class EquityRecorder:
         self._ts: list[int] = []
         self._cash: list[int] = []
         self._cash_now = 0
+        self._held: list[tuple[Key, list[float]]] = []
+        """Symbols held now, with the list their prices go to."""
         self.deposited = ZERO
         """What base assets held at the start were worth then, quote units: part of the initial equity."""
         bases = {(i.venue, i.base): i.symbol for i in reversed(instruments.values()) if i.kind == "spot"}
@@ -79,14 +80,15 @@ class EquityRecorder:
         """A fill, funding or liquidation, booked already: the stretch before it ends, and it gets a row of its own."""
         if event.ts > self._due:
             self._sample(event.ts)
+        self._end_stretch()
         self._refresh()
-        self._add((event.ts,))
+        self._add(event.ts)
 
     def finish(self, ts: int) -> EquityCurve:
         """All rows up to `ts` (inclusive), the last one at `ts` itself."""
         self._sample(ts + 1)
         if not self._ts or self._ts[-1] < ts:
-            self._add((ts,))
+            self._add(ts)
         self._compute()
         columns = [np.concatenate([chunk[i] for chunk in self._chunks]) for i in range(5)]
         return EquityCurve(
@@ -99,34 +101,47 @@ class EquityRecorder:
         )
 
     # --- rows -------------------------------------------------------------------------------------------------------
+    # A stretch is a run of rows between two changes: only time and prices differ, the rest is filled in at its end.
 
     def _sample(self, now: int) -> None:
         """Rows for every full interval before `now`, as the account stands."""
         due, step = self._due, self._interval
-        if due + step >= now > due:
-            self._add((due,))
-            self._due = due + step
-        elif now > due:
+        if self._held:
+            ts, marks = self._ts, self._portfolio.marks
+            while due < now:
+                ts.append(due)
+                for key, price in self._held:
+                    price.append(marks[key])
+                due += step
+            self._wake = due
+        elif due < now:
             times = range(due, now, step)
-            self._add(times)
-            self._due = times[-1] + step
-        if self._wake is not INF:
-            self._wake = self._due
-
-    def _add(self, times: Sequence[int]) -> None:
-        count = len(times)
-        self._ts.extend(times)
-        self._cash.extend([self._cash_now] * count)
-        marks = self._portfolio.marks
-        for key, column in self._columns.items():
-            column.qty.extend([column.lots] * count)
-            column.cost.extend([column.cost_now] * count)
-            column.price.extend([marks[key] if column.lots else 0.0] * count)
+            self._ts.extend(times)
+            due = times[-1] + step
+        self._due = due
         if len(self._ts) > ROWS_MAXIMUM:
             self._compute()
 
+    def _add(self, ts: int) -> None:
+        self._ts.append(ts)
+        for key, price in self._held:
+            price.append(self._portfolio.marks[key])
+
+    def _end_stretch(self) -> None:
+        """Fill in what the rows since the last change have in common."""
+        count = len(self._ts) - len(self._cash)
+        if not count:
+            return
+        self._cash.extend([self._cash_now] * count)
+        for column in self._columns.values():
+            column.qty.extend([column.lots] * count)
+            column.cost.extend([column.cost_now] * count)
+            if not column.lots:
+                column.price.extend([0.0] * count)
+
     def _compute(self) -> None:
         """Turn the rows collected so far into arrays of exact integers."""
+        self._end_stretch()
         if not self._ts:
             return
         cash = _integers(self._cash)
@@ -144,6 +159,7 @@ class EquityRecorder:
             column.clear()
         self._chunks.append((np.array(self._ts, dtype=np.int64), equity, cash, unrealized, exposure))
         self._ts, self._cash = [], []
+        self._held = [(key, column.price) for key, column in self._columns.items() if column.lots]
 
     def _refresh(self) -> None:
         """Take cash and positions as they are now, as integers of the curve's scale."""
@@ -155,7 +171,8 @@ class EquityRecorder:
             if book.qty and column is not None:
                 column.lots += int(book.qty.scaleb(column.qty_scale))
                 column.cost_now += int(book.cost.scaleb(self.scale))
-        self._wake = self._due if self._portfolio.holding or self.deposited else INF
+        self._held = [(key, column.price) for key, column in self._columns.items() if column.lots]
+        self._wake = self._due if self._held else INF
 
 
 class _Column:

@@ -69,6 +69,9 @@ MOVES: dict[tuple[OrderStatus, type[OrderEvent]], OrderStatus] = {
     (S.SUBMITTED, OrderCanceled): S.CANCELED,
     (S.SUBMITTED, OrderExpired): S.EXPIRED,
     (S.SUBMITTED, OrderTriggered): S.ACCEPTED,
+    # Our own risk engine refuses an amend before the venue has answered; live, a cancel may overtake the order.
+    (S.SUBMITTED, AmendRejected): S.SUBMITTED,
+    (S.SUBMITTED, CancelRejected): S.SUBMITTED,
     (S.PENDING_TRIGGER, OrderTriggered): S.ACCEPTED,
     (S.PENDING_TRIGGER, OrderCanceled): S.CANCELED,
     (S.PENDING_TRIGGER, OrderExpired): S.EXPIRED,
@@ -108,6 +111,7 @@ MOVES: dict[tuple[OrderStatus, type[OrderEvent]], OrderStatus] = {
     (S.FILLED, OrderAccepted): S.FILLED,
     (S.CANCELED, OrderAccepted): S.CANCELED,
     (S.EXPIRED, OrderAccepted): S.EXPIRED,
+    (S.EXPIRED_IN_MATCH, OrderAccepted): S.EXPIRED_IN_MATCH,
 }
 
 

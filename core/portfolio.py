@@ -11,7 +11,7 @@ fills and fundings. Both sides are added up apart, so an error in the cost rule 
 from __future__ import annotations
 
 from collections.abc import Callable
-from decimal import ROUND_HALF_EVEN, Context, Decimal, getcontext, setcontext
+from decimal import ROUND_HALF_EVEN, Context, Decimal, getcontext, localcontext, setcontext
 
 import msgspec
 
@@ -179,8 +179,10 @@ class Portfolio:
         realized = self._change(book, instrument, fill.price, signed_qty, signed_value)
         if base_fee:
             # What the fee took of the base is not held: it leaves at the price it was just bought for.
+            held = bool(book.qty)
             book.qty -= base_fee
             book.cost -= base_fee * fill.price
+            self.holding += bool(book.qty) - held
             book.fees += base_fee * fill.price
         elif fill.fee_asset == instrument.quote:
             book.fees += fill.fee
@@ -286,28 +288,29 @@ class Portfolio:
         total = ZERO
         for asset, held in self.balances.items():
             if asset[1] == currency:
-                total += held
+                total = self._context.add(total, held)
         return total
 
     def unrealized(self, currency: str) -> Decimal:
         """Open profit of linear positions settled in `currency`; for spot, every base asset held at its mark."""
         total = ZERO
-        for book in self.books.values():
-            if book.qty:
-                instrument = self._instruments[book.venue, book.symbol]
-                mark = self.mark(book.venue, book.symbol)
-                if mark is not None and instrument.quote == currency and instrument.kind == "linear":
-                    total += book.unrealized(mark)
-        for asset, instrument in self._spot.items():
-            held = self.balances.get(asset)
-            if held and instrument.quote == currency and asset[1] != currency:
-                mark = self.mark(instrument.venue, instrument.symbol)
-                total += held * mark if mark is not None else ZERO
+        with localcontext(self._context):
+            for book in self.books.values():
+                if book.qty:
+                    instrument = self._instruments[book.venue, book.symbol]
+                    mark = self.mark(book.venue, book.symbol)
+                    if mark is not None and instrument.quote == currency and instrument.kind == "linear":
+                        total += book.unrealized(mark)
+            for asset, instrument in self._spot.items():
+                held = self.balances.get(asset)
+                if held and instrument.quote == currency and asset[1] != currency:
+                    mark = self.mark(instrument.venue, instrument.symbol)
+                    total += held * mark if mark is not None else ZERO
         return total
 
     def equity(self, currency: str) -> Decimal:
         """Cash plus open positions at our last known prices, exact."""
-        return self.cash(currency) + self.unrealized(currency)
+        return self._context.add(self.cash(currency), self.unrealized(currency))
 
     def equity_float(self, currency: str) -> float:
         """`equity` in floats, for limits that are followed with every price; never booked, never reported."""
@@ -331,6 +334,15 @@ class Portfolio:
             if mark is not None:
                 cash += qty * mark - cost
         return cash
+
+    def only_position(self, currency: str) -> tuple[str, float, float] | None:
+        """(symbol, qty, equity without it) in floats where exactly one position moves the equity; else None."""
+        self.equity_float(currency)
+        _, _, cash, books = self._floats
+        if len(books) != 1:
+            return None
+        (_, symbol), qty, cost = books[0]
+        return symbol, qty, cash - cost
 
     def margin_used(self, currency: str) -> Decimal:
         """Initial margin of open linear positions: entry value over the symbol's leverage."""

@@ -76,6 +76,7 @@ class RiskEngine:
         self._peak = portfolio.equity_float(currency)
         self._floor = 1.0 - float(account.max_drawdown) if account.max_drawdown is not None else -INFINITE
         self._seen = -1
+        self._only: tuple[str, float, float] | None = None
         self.denied = 0
 
     # --- bus handlers -----------------------------------------------------------------------------------------------
@@ -113,9 +114,11 @@ class RiskEngine:
     def on_amend(self, wish: ProposeAmend) -> None:
         """An amend is checked like the order it would become; one that shrinks an order at its price passes."""
         o = wish.order
-        grows = wish.increases or (wish.price is not None and wish.price != o.price)
-        if grows and not self._only_reduces(o, wish.qty):
-            reason = self._why_not(wish.ts, o, wish.qty, wish.price, amends=True)
+        known = self._working.all[o.id]
+        left = wish.qty - known.filled  # what was filled is part of the position already
+        grows = wish.increases or (wish.price is not None and wish.price != known.price)
+        if grows and not self._only_reduces(o, left):
+            reason = self._why_not(wish.ts, o, left, wish.price, amends=True)
             if reason is not None:
                 self.denied += 1
                 self._publish(
@@ -142,9 +145,26 @@ class RiskEngine:
     def on_bar(self, bar: Bar) -> None:
         """Follow the drawdown with each new price. Subscribed only where a limit asks for it."""
         portfolio = self._portfolio
-        if portfolio.holding or portfolio.version != self._seen:
+        if portfolio.version == self._seen:
+            if self._only is None:
+                if not portfolio.holding:
+                    return
+                equity = portfolio.equity_float(self._currency)
+            else:
+                # One position: its price is all that can have changed.
+                symbol, qty, rest = self._only
+                if bar.symbol != symbol:
+                    return
+                equity = rest + qty * bar.close
+        else:
             self._seen = portfolio.version
-            self._follow_drawdown(bar.ts)
+            self._only = portfolio.only_position(self._currency)
+            equity = portfolio.equity_float(self._currency)
+        if equity >= self._peak:
+            self._peak = equity
+        elif equity <= self._peak * self._floor and ACCOUNT not in self.halted:
+            peak = self._peak
+            self.halt(bar.ts, ACCOUNT, f"equity {equity:.2f} is {1 - equity / peak:.2%} below its peak {peak:.2f}")
 
     def on_strategy_failed(self, event: StrategyFailed) -> None:
         """A strategy that failed may not add risk any more."""
@@ -183,9 +203,10 @@ class RiskEngine:
                 if reason is not None:
                     return reason
             if not amends:
-                for scope, _ in self._scopes.get(order.strategy, [(ACCOUNT, self._account)]):
-                    self._sent.setdefault(scope, deque()).append(ts)
-        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+                for scope, limits in self._scopes.get(order.strategy, [(ACCOUNT, self._account)]):
+                    if limits.max_orders_per_minute is not None:
+                        self._sent.setdefault(scope, deque()).append(ts)
+        except Exception as error:
             # A check that cannot be made is a refusal: it must not fail open.
             return f"a risk check failed ({type(error).__name__}: {error}); denied because it could increase exposure"
         return None
@@ -232,7 +253,7 @@ class RiskEngine:
         if limits.max_leverage is not None:
             equity = self._portfolio.equity(self._currency)
             mark = self._portfolio.mark(order.venue, order.symbol) or at
-            gross = self._portfolio.exposure(self._currency) - abs(held) * mark + after
+            gross = self._portfolio.exposure(self._currency) - abs(held) * mark + after + self._elsewhere(order)
             if equity <= 0 or gross > limits.max_leverage * equity:
                 return (
                     f"{scope}: gross exposure would be {gross:f} on equity {equity:f}, "
@@ -240,16 +261,25 @@ class RiskEngine:
                 )
         return None
 
+    def _elsewhere(self, order: OrderTerms) -> Decimal:
+        """What orders under way in other symbols could still add to the gross notional, quote units."""
+        total = ZERO
+        for key in self._working.symbols():
+            if key == (order.venue, order.symbol):
+                continue
+            net = self._portfolio.net.get(key, ZERO)
+            after = max(
+                abs(net + self._working.under_way(*key, "buy")), abs(net - self._working.under_way(*key, "sell"))
+            )
+            oldest = self._working.open_orders(*key)[0]
+            at = self._portfolio.mark(*key) or oldest.price or oldest.terms.trigger_price
+            if at is None:
+                raise ValueError(f"no price of {key[1]} is known yet, but an order of it is under way")
+            total += max(ZERO, after - abs(net)) * at
+        return total
+
     def _held(self, venue: str, symbol: str, strategy: str | None) -> Decimal:
         if strategy is None:
             return self._portfolio.net.get((venue, symbol), ZERO)
         book = self._portfolio.position(venue, symbol, strategy)
         return book.qty if book is not None else ZERO
-
-    def _follow_drawdown(self, ts: int) -> None:
-        equity = self._portfolio.equity_float(self._currency)
-        if equity >= self._peak:
-            self._peak = equity
-        elif equity <= self._peak * self._floor and ACCOUNT not in self.halted:
-            peak = self._peak
-            self.halt(ts, ACCOUNT, f"equity {equity:.2f} is {1 - equity / peak:.2%} below its peak {peak:.2f}")

@@ -30,6 +30,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "trigger_by": ("last", "mark", "index"),
 }
 FLAGS = frozenset({"post_only", "reduce_only", "close"})
+TEXTS = frozenset({"symbol", "stp", "cancel", "amend", "tag"})
 KEYS = frozenset(f.name for f in msgspec.structs.fields(Signal)) - {"ts", "strategy", "venue"}
 MAGNITUDE = Decimal("1e15")
 """Above this a price or a size is a bug, not a wish."""
@@ -86,7 +87,9 @@ def _read_one(
     answer: Any, symbols: Mapping[str, tuple[str, str]], default: str | None, ts: int, strategy: str
 ) -> Signal | None:
     if isinstance(answer, Signal):
-        given: Any = {name: value for name in KEYS if (value := getattr(answer, name)) not in (None, "", False)}
+        # By identity where it is False: a target of zero equals it, and is a wish.
+        fields_given = ((name, getattr(answer, name)) for name in KEYS)
+        given: Any = {name: value for name, value in fields_given if value is not False and value not in (None, "")}
     elif isinstance(answer, dict | Mapping):
         given = answer
     else:
@@ -107,6 +110,12 @@ def _read_one(
                 raise BadSignal(f"`{name}` is {value!r}, expected one of {', '.join(CHOICES[name])}")
         elif name in FLAGS and not isinstance(value, bool):
             raise BadSignal(f"`{name}` is {value!r}, expected True or False")
+        elif name in TEXTS and not isinstance(value, str):
+            if name != "cancel" or not isinstance(value, bool):
+                expected = "True, or the text of a tag or an order id" if name == "cancel" else "text"
+                raise BadSignal(f"`{name}` is {value!r:.60}, expected {expected}")
+        elif name == "good_till" and type(value) is not int:
+            raise BadSignal(f"`good_till` is {value!r:.60}, expected int nanoseconds UTC")
         fields[name] = value
     named = fields.pop("symbol", default)
     if named is None:
@@ -148,7 +157,9 @@ def _check(signal: Signal) -> None:
         raise BadSignal(f"a {kind} order needs a `trigger_price`")
     if kind == "trailing_stop_market":
         raise BadSignal("trailing_stop_market orders are not offered yet")
-    if kind == "market" and (signal.price is not None or signal.post_only):
+    if signal.trigger_price is not None and kind not in TRIGGER_TYPES:
+        raise BadSignal(f"`trigger_price` needs a `type` that waits for it: one of {', '.join(TRIGGER_TYPES)}")
+    if kind == "market" and signal.price is not None or signal.post_only and signal.price is None:
         raise BadSignal(NO_MARKET_PRICE)
     if signal.tif == "gtd" and signal.good_till is None:
         raise BadSignal("`tif: gtd` needs `good_till`, int nanoseconds UTC")

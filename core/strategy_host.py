@@ -366,7 +366,9 @@ def _where(error: Exception, strategy: Any) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     mine = [f for f in frames if own_file is not None and f.filename == own_file]
     if not mine:
-        return f"in what generate_signals of {type(strategy).__module__}.{type(strategy).__qualname__} returned"
+        kind = type(strategy)
+        name = strategy.__name__ if inspect.ismodule(strategy) else f"{kind.__module__}.{kind.__qualname__}"
+        return f"in what generate_signals of {name} returned"
     path = Path(mine[-1].filename)
     try:
         shown = path.relative_to(Path.cwd())

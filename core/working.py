@@ -50,6 +50,10 @@ class WorkingOrders:
             if strategy is None or order.terms.strategy == strategy
         ]
 
+    def symbols(self) -> list[tuple[str, str]]:
+        """(venue, symbol) of every market in which an order is open."""
+        return [key for key, orders in self._open.items() if orders]
+
     def open_of(self, strategy: str) -> list[Order]:
         """Every open order of a strategy, oldest first."""
         return [o for orders in self._open.values() for o in orders.values() if o.terms.strategy == strategy]

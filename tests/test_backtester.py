@@ -34,25 +34,6 @@ class Silent:
         return None
 
 
-class Reverter:
-    """Rests a limit order half a tenth of a percent from the average of twenty closes; one position at a time."""
-
-    warmup = 20
-
-    def __init__(self, qty: str) -> None:
-        self.qty = qty
-        self.calls = 0
-
-    def generate_signals(self, market_data: Any, position_state: Any) -> Any:
-        self.calls += 1
-        if self.calls % 15:
-            return None
-        average = float(market_data.close[-20:].mean())
-        if position_state.qty > 0:
-            return [{"cancel": True}, {"side": "sell", "qty": position_state.qty, "price": average * 1.0005}]
-        return [{"cancel": True}, {"side": "buy", "qty": self.qty, "price": average * 0.9995}]
-
-
 # --- the second witness -----------------------------------------------------------------------------------------------
 
 
@@ -115,11 +96,17 @@ def test_the_quickstart_agrees_with_a_recomputation_from_its_fills_and_prices(tm
     assert_recomputed(result, tmp_path, {"BTCUSDT": prices_of(tape)})
 
 
-def test_a_month_of_real_bars_agrees_with_a_recomputation(shared: Path, tmp_path: Path) -> None:
-    """43,199 recorded minutes of BTCUSDT, EMA 60/240 with market orders."""
+EMA = "class: 'strategies.ema_cross:EmaCross', params: {fast: 60, slow: 240, qty: "
+REVERT = "class: 'strategies.mean_reversion:MeanReversion', params: {qty: "
+
+
+@pytest.mark.parametrize("strategy", [EMA, REVERT], ids=["market orders", "resting limit orders"])
+def test_a_month_of_real_bars_agrees_with_a_recomputation(shared: Path, tmp_path: Path, strategy: str) -> None:
+    """43,199 recorded minutes of BTCUSDT."""
     path = shared / "data/bars/binance-usdm/BTCUSDT-1m.2025-05.feather"
-    smaller = "strategies[0].params={fast: 60, slow: 240, qty: '0.02'}"
-    result = Backtester(QUICKSTART, set=(f"data[0].source={{kind: file, path: {path}}}", smaller)).run()
+    source = f"data[0].source={{kind: file, path: {path}}}"
+    entry = f"strategies[0]={{name: one, {strategy}'0.02'}}, symbols: [BTCUSDT]}}"
+    result = Backtester(QUICKSTART, set=(source, entry)).run()
     assert result.summary["fill_count"] > 100
     assert_recomputed(result, tmp_path, {"BTCUSDT": recorded(path)})
 
@@ -133,16 +120,14 @@ def test_three_real_markets_and_two_kinds_of_strategy_agree_with_a_recomputation
         f"data[{at}]={{symbol: {symbol}, kind: bars, interval: 1m, source: {{kind: file, path: {files[symbol]}}}}}"
         for at, symbol in enumerate(symbols)
     ]
-    ema = "class: 'strategies.ema_cross:EmaCross', params: {fast: 60, slow: 240, qty: "
     sets += [
-        f"strategies[0]={{name: ema, {ema}'0.02'}}, symbols: [BTCUSDT]}}",
-        f"strategies[1]={{name: ema_eth, {ema}'0.5'}}, symbols: [ETHUSDT]}}",
-        "strategies[2]={name: revert_btc, class: 'strategies.ema_cross:EmaCross', symbols: [BTCUSDT]}",
-        "strategies[3]={name: revert_sol, class: 'strategies.ema_cross:EmaCross', symbols: [SOLUSDT]}",
+        f"strategies[0]={{name: ema_btc, {EMA}'0.02'}}, symbols: [BTCUSDT]}}",
+        f"strategies[1]={{name: ema_eth, {EMA}'0.5'}}, symbols: [ETHUSDT]}}",
+        f"strategies[2]={{name: revert_btc, {REVERT}'0.03'}}, symbols: [BTCUSDT]}}",
+        f"strategies[3]={{name: revert_sol, {REVERT}'5'}}, symbols: [SOLUSDT]}}",
     ]
-    reverters = {"revert_btc": Reverter("0.03"), "revert_sol": Reverter("5")}
-    result = Backtester(QUICKSTART, set=sets, strategies=reverters).run()
-    assert set(result.summary["strategies"]) == {"ema", "ema_eth", "revert_btc", "revert_sol"}
+    result = Backtester(QUICKSTART, set=[*sets, "run.end=2025-05-15"]).run()
+    assert set(result.summary["strategies"]) == {"ema_btc", "ema_eth", "revert_btc", "revert_sol"}
     assert 0 < result.summary["maker_ratio"] < 1
     assert_recomputed(result, tmp_path, {symbol: recorded(path) for symbol, path in files.items()})
 

@@ -95,7 +95,7 @@ async def test_a_handler_that_raises_ends_the_run_and_names_the_event(is_async: 
 async def test_handlers_that_answer_each_other_without_end_are_stopped_at_the_named_maximum(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Each event makes two: the queue grows by one per event and is declared a loop past 50."""
+    """Each event makes two, so the queue never empties: past 50 the run is declared a loop."""
     monkeypatch.setattr(bus_module, "QUEUE_MAXIMUM", 50)
     bus = Bus()
 
@@ -105,7 +105,7 @@ async def test_handlers_that_answer_each_other_without_end_are_stopped_at_the_na
 
     bus.subscribe(TimerFired, twice)
     bus.publish(timer("a"))
-    with pytest.raises(InvariantBroken, match=r"51 events wait on the bus \(maximum 50\)"):
+    with pytest.raises(InvariantBroken, match=r"maximum 50.* handlers answer each other without end"):
         await bus.drain()
 
 

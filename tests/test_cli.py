@@ -179,18 +179,23 @@ def test_wrong_use_is_one_sentence_and_exit_code_2(anyclock: CommandLine, argume
 
 
 def test_config_errors_come_all_at_once_with_their_lines_and_nothing_is_started(anyclock: CommandLine) -> None:
-    quickstart = (REPOSITORY / "configs/quickstart.yaml").read_text()
     (anyclock.folder / "run.yaml").write_text(
-        quickstart.replace("max_leverage", "max_levrage").replace("[BTCUSDT], params", "[BTCUSD], params")
+        "run: {name: wrong}\n"
+        "venue: {name: binance-usdm}\n"
+        'account: {balances: {USDT: "10000"}}\n'
+        "data:\n"
+        "  - {symbol: BTCUSDT, kind: bars, interval: 1m, source: {kind: synthetic}}\n"
+        "strategies:\n"
+        '  - {name: ema, class: "strategies.ema_cross:EmaCross", symbols: [BTCUSD]}\n'
+        "risk:\n"
+        "  max_levrage: 3\n"
     )
-    lines = (anyclock.folder / "run.yaml").read_text().splitlines()
-    risk = next(number for number, text in enumerate(lines, 1) if text.startswith("risk:"))
     done = anyclock("--config", "run.yaml")
     assert done.code == 2 and done.wrote_nothing
     said = done.err.splitlines()
     assert said[0] == "run.yaml: 2 problems, nothing was started"
-    assert f"line {risk - 1}" in said[1] and "did you mean `BTCUSDT`?" in said[1]
-    assert f"line {risk}" in said[2] and "did you mean `max_leverage`?" in said[2]
+    assert "line 7" in said[1] and "$.strategies[0].symbols[0]" in said[1] and "did you mean `BTCUSDT`?" in said[1]
+    assert "line 9" in said[2] and "$.risk.max_levrage" in said[2] and "did you mean `max_leverage`?" in said[2]
     assert said[3] == "check again with: python -m core.run check run.yaml"
 
 

@@ -23,6 +23,7 @@ QUICKSTART = str(REPOSITORY / "configs" / "quickstart.yaml")
 
 ROUND_TRIP_250 = "{kind: constant, entry_ms: 125, response_ms: 125, feed_ms: 0}"
 NONE = "{kind: none}"
+SECOND = 1_000_000_000
 
 REAL = """
 run: {{name: real, seed: 7, start: 2025-05-10, end: 2025-05-12}}
@@ -89,6 +90,15 @@ async def both(plan: Plan) -> tuple[ParityResult, Counter[str]]:
     """The comparison, and how many events of each type there were: equal silence proves nothing."""
     backtest = await record(plan, "backtest")
     return compare(backtest, await record(plan, "paper")), Counter(type(event).__name__ for event in backtest.events)
+
+
+class Silent:
+    """Sees everything, says nothing."""
+
+    warmup = 1
+
+    def generate_signals(self, market_data: Any, position_state: Any) -> None:
+        return None
 
 
 def denied(ts: int, reason: str = "x") -> OrderDenied:
@@ -182,6 +192,53 @@ async def test_requests_under_way_at_the_end_of_the_tape_are_answered_alike() ->
     assert compare(*runs).equal, compare(*runs).text()
     assert [type(event).__name__ for event in runs[1].events] == ["OrderSubmitted", "OrderAccepted"]
     assert runs[1].events[-1].ts == end + 250_000_000
+
+
+SLOW_ANSWERS = {"kind": "constant", "entry": 0, "response": 90_000, "feed": 0}
+"""Answers are under way when the tape ends, so that time goes on after it."""
+
+
+async def test_after_the_end_of_the_tape_no_order_expires() -> None:
+    """Good till a minute after the last bar: the venue does nothing any more, the order stays open."""
+
+    class GoodTillAfterTheEnd:
+        warmup = 1
+
+        def generate_signals(self, market_data: Any, position_state: Any) -> Any:
+            at = market_data.bar.ts_venue
+            if at not in (end - 1200 * SECOND, end):
+                return None
+            wish = {"symbol": "perp:BTCUSDT", "side": "buy", "qty": "0.01", "price": "50000"}
+            return wish | ({} if at == end else {"tif": "gtd", "good_till": end + 60 * SECOND})
+
+    end = 1_704_067_200 * SECOND + 119 * 60 * SECOND  # 2024-01-01T01:59
+    plan = read_plan(
+        "gtd.yaml",
+        text=SYNTHETIC.format(seed=1, perp="binance-usdm", call="each", together_ms=0, **SLOW_ANSWERS),
+    )
+    given = {"all": Silent(), "one": GoodTillAfterTheEnd()}
+    runs = [await record(plan, mode, strategies=given) for mode in ("backtest", "paper")]
+    assert compare(*runs).equal, compare(*runs).text()
+    assert [type(event).__name__ for event in runs[0].events] == ["OrderSubmitted", "OrderAccepted"] * 2
+
+
+async def test_after_the_end_of_the_tape_no_strategy_is_called() -> None:
+    """100 ms after the last bar a strategy that waits for another symbol's bar would be called without it."""
+
+    class BuyOnEveryCall:
+        warmup = 1
+
+        def generate_signals(self, market_data: Any, position_state: Any) -> Any:
+            return {"symbol": "perp:BTCUSDT", "side": "buy", "qty": "0.01", "price": "50000"}
+
+    plan = read_plan(
+        "together.yaml",
+        text=SYNTHETIC.format(seed=1, perp="binance-usdm", call="together", together_ms=100, **SLOW_ANSWERS),
+    )
+    given = {"all": BuyOnEveryCall(), "one": Silent()}
+    runs = [await record(plan, mode, strategies=given) for mode in ("backtest", "paper")]
+    assert compare(*runs).equal, compare(*runs).text()
+    assert runs[0].events[-1].ts > 1_704_067_200 * SECOND + 119 * 60 * SECOND
 
 
 async def test_a_watched_tape_gives_the_same_events() -> None:
