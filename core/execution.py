@@ -14,7 +14,7 @@ from decimal import Decimal
 from core.commands import ProposeAmend, ProposeCancel, ProposeOrder
 from core.events import Event, OrderDenied, OrderType, Side, Signal, StrategyFailed, TimerFired
 from core.instruments import Instrument
-from core.orders import Order, OrderTerms
+from core.orders import TERMINAL, Order, OrderTerms
 from core.portfolio import Portfolio
 from core.ports import Clock, IdSource
 from core.signals import LIMIT_TYPES
@@ -23,6 +23,8 @@ from core.working import WorkingOrders
 ZERO = Decimal(0)
 DEADLINE = "deadline"
 """Owner of the timers of emulated good-till-date orders."""
+GTD_MARGIN_NS = 60_000_000_000
+"""Beyond the venue's own minimum, so that a slow request is not refused for it. A guess: no request takes a minute."""
 
 
 class ExecutionEngine:
@@ -38,7 +40,8 @@ class ExecutionEngine:
         publish: Callable[[Event], None],
         sessions: dict[str, str],
         capital: dict[str, Decimal],
-        deadlines: dict[str, Clock],
+        clock: Clock,
+        native_gtd: dict[str, int],
     ) -> None:
         self._instruments = instruments
         self._portfolio = portfolio
@@ -48,8 +51,9 @@ class ExecutionEngine:
         self._sessions = sessions
         self._capital = capital
         """What a strategy's fractions refer to, quote units; the account's equity where a strategy names none."""
-        self._deadlines = deadlines
-        """Per venue without good-till-date orders of its own: the clock that tells us when to cancel."""
+        self._clock = clock
+        self._native_gtd = native_gtd
+        """Venues with good-till-date orders of their own: how many nanoseconds ahead the date must lie at least."""
         self.unsent: Counter[str] = Counter()
         """Signals that needed no order, by reason: `target reached`, `below the step`, …"""
 
@@ -95,6 +99,8 @@ class ExecutionEngine:
             at = price if price is not None else self._portfolio.mark(signal.venue, signal.symbol)
             if at is None:
                 return ZERO, f"no price of {signal.symbol} is known yet, so a notional cannot become a quantity"
+            if not at:
+                return ZERO, f"price {signal.price} is below one tick ({instrument.tick:f}) of {signal.symbol}"
             notional = signal.notional
             if notional is None:
                 assert signal.fraction is not None
@@ -144,8 +150,10 @@ class ExecutionEngine:
         reduce_only = reduce_only and instrument.kind == "linear"
         trigger = signal.trigger_price
         tif, good_till, deadline = signal.tif or ("gtc" if kind in LIMIT_TYPES else None), signal.good_till, None
-        if tif == "gtd" and signal.venue in self._deadlines:
-            tif, good_till, deadline = "gtc", None, good_till
+        if tif == "gtd" and good_till is not None:
+            ahead = self._native_gtd.get(signal.venue)
+            if ahead is None or good_till <= signal.ts + ahead + GTD_MARGIN_NS:
+                tif, good_till, deadline = "gtc", None, good_till
         return OrderTerms(
             self._next_id(),
             signal.venue,
@@ -194,9 +202,8 @@ class ExecutionEngine:
         if trouble is None:
             self._publish(ProposeOrder(ts, terms))
             if terms.emulated_deadline is not None:
-                self._deadlines[terms.venue].call_at(
-                    terms.emulated_deadline, TimerFired(terms.emulated_deadline, terms.id, DEADLINE)
-                )
+                deadline = terms.emulated_deadline
+                self._clock.call_at(deadline, TimerFired(deadline, terms.id, DEADLINE))
             return
         self._publish(
             OrderDenied(
@@ -220,7 +227,7 @@ class ExecutionEngine:
                 self._propose_cancel(signal.ts, order)
             return
         order = self._working.named(signal.strategy, str(signal.cancel))
-        if order is None or not order.is_open:
+        if order is None or order.status in TERMINAL:
             self.unsent["cancel of an order that is not open"] += 1
             return
         self._propose_cancel(signal.ts, order)
@@ -232,7 +239,7 @@ class ExecutionEngine:
 
     def _amend(self, signal: Signal) -> None:
         order = self._working.named(signal.strategy, str(signal.amend))
-        if order is None or not order.is_open:
+        if order is None or order.status in TERMINAL:
             self.unsent["amend of an order that is not open"] += 1
             return
         instrument = self._instruments[order.terms.venue, order.terms.symbol]

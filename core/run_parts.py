@@ -47,6 +47,7 @@ from core.trade_log import TradeLog
 from core.working import WorkingOrders
 
 MINUTE_NS = 60_000_000_000
+MS_NS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -99,37 +100,10 @@ def build(
     """Make the inside and subscribe everybody, in the order of the house."""
     config = plan.config
     bus = Bus()
-    publish = bus.publish
-    balances = {(v.name, asset): total for v in plan.venues.values() for asset, total in v.balances.items()}
-    leverage = {k: plan.venues[k[0]].leverage.get(k[1], plan.venues[k[0]].leverage.get("")) for k in plan.instruments}
-    portfolio = Portfolio(
-        plan.instruments, balances, publish, leverage={k: v for k, v in leverage.items() if v is not None}
-    )
-    _mark_deposits(plan, portfolio, tapes)
+    portfolio = _portfolio(plan, bus, tapes)
     working = WorkingOrders()
-    ids = CountedIds(plan.digest[:8])
-    execution = ExecutionEngine(
-        instruments=plan.instruments,
-        portfolio=portfolio,
-        working=working,
-        ids=ids,
-        publish=publish,
-        sessions={s.name: s.session for s in config.strategies},
-        capital={s.name: s.capital for s in config.strategies if s.capital is not None},
-        deadlines=_deadlines(plan, outside.clock),
-    )
-    risk = RiskEngine(
-        account=_limits(config.risk),
-        strategies={HOST: Limits()} | {s.name: _limits(s.risk) for s in config.strategies},
-        portfolio=portfolio,
-        working=working,
-        currency=plan.currency,
-        publish=publish,
-    )
     hosted = [_host(plan, entry, strategies, portfolio, working) for entry in config.strategies]
-    host = StrategyHost(hosted, outside.clock, publish)
-    journal = Journal(journal_path, counted=(*ORDER_EVENTS, *ACCOUNT_EVENTS), head=_head(plan, tapes))
-    trade_log = TradeLog(plan.instruments, working.all.__getitem__)
+    host = StrategyHost(hosted, outside.clock, bus.publish)
     recorder = EquityRecorder(
         portfolio,
         plan.instruments,
@@ -143,12 +117,12 @@ def build(
         bus,
         outside.clock,
         outside,
-        journal,
+        Journal(journal_path, counted=(*ORDER_EVENTS, *ACCOUNT_EVENTS), head=_head(plan, tapes)),
         working,
-        execution,
-        risk,
+        _execution(plan, bus, portfolio, working, outside.clock),
+        _risk(plan, bus, portfolio, working),
         portfolio,
-        trade_log,
+        TradeLog(plan.instruments, working.all.__getitem__),
         recorder,
         Recording(working),
         host,
@@ -159,8 +133,46 @@ def build(
     )
     _subscribe(parts)
     _streams(parts, history)
+    endings = [parts.journal.close]
     return EngineParts(
-        config.run.name, bus, outside.inbox, outside.clock, host, plan.names, outside.tasks, [journal.close], parts
+        config.run.name, bus, outside.inbox, outside.clock, host, plan.names, outside.tasks, endings, parts
+    )
+
+
+def _portfolio(plan: Plan, bus: Bus, tapes: list[Tape]) -> Portfolio:
+    balances = {(v.name, asset): total for v in plan.venues.values() for asset, total in v.balances.items()}
+    leverage = {k: plan.venues[k[0]].leverage.get(k[1], plan.venues[k[0]].leverage.get("")) for k in plan.instruments}
+    portfolio = Portfolio(
+        plan.instruments, balances, bus.publish, leverage={k: v for k, v in leverage.items() if v is not None}
+    )
+    _mark_deposits(plan, portfolio, tapes)
+    return portfolio
+
+
+def _execution(plan: Plan, bus: Bus, portfolio: Portfolio, working: WorkingOrders, clock: Clock) -> ExecutionEngine:
+    strategies = plan.config.strategies
+    return ExecutionEngine(
+        instruments=plan.instruments,
+        portfolio=portfolio,
+        working=working,
+        ids=CountedIds(plan.digest[:8]),
+        publish=bus.publish,
+        clock=clock,
+        sessions={s.name: s.session for s in strategies},
+        capital={s.name: s.capital for s in strategies if s.capital is not None},
+        # Whose good-till-date orders the venue keeps itself, and how far ahead their date must lie.
+        native_gtd={v.name: v.rules.gtd_ahead_ms * MS_NS for v in plan.venues.values() if v.rules.gtd},
+    )
+
+
+def _risk(plan: Plan, bus: Bus, portfolio: Portfolio, working: WorkingOrders) -> RiskEngine:
+    return RiskEngine(
+        account=_limits(plan.config.risk),
+        strategies={HOST: Limits()} | {s.name: _limits(s.risk) for s in plan.config.strategies},
+        portfolio=portfolio,
+        working=working,
+        currency=plan.currency,
+        publish=bus.publish,
     )
 
 
@@ -259,11 +271,6 @@ def _limits(section: Any) -> Limits:
     if section is None:
         return Limits()
     return Limits(**{name: getattr(section, name) for name in Limits.__struct_fields__})
-
-
-def _deadlines(plan: Plan, clock: Clock) -> dict[str, Clock]:
-    """Venues without good-till-date orders of their own: there the execution engine cancels in time."""
-    return {venue.name: clock for venue in plan.venues.values() if not venue.rules.gtd}
 
 
 def _head(plan: Plan, tapes: list[Tape]) -> dict[str, Any]:

@@ -70,6 +70,7 @@ class World:
         """An answer of a venue is under way to us; `ts` says when it arrives."""
         self._count += 1
         heappush(self._reports, (event.ts, self._count, event))
+        self.clock.attention = True  # a lost request's answer is made at once, while the tape leaves in a row
 
     def venue_concerned(self) -> None:
         """A request is under way: the venues must be followed from now on."""

@@ -17,7 +17,11 @@ from core.yaml_nodes import Node
 from sim.models import SimulationConfig
 from sim.scenario_market import InstrumentSpec
 
-ELSEWHERE: dict[str, Any] = {"simulation": SimulationConfig, "instruments.<NAME>": InstrumentSpec, "data[].source": Source}
+ELSEWHERE: dict[str, Any] = {
+    "simulation": SimulationConfig,
+    "instruments.<NAME>": InstrumentSpec,
+    "data[].source": Source,
+}
 """Sections that stay nodes in core, and what the room they belong to makes of them."""
 VENUE = "venue"
 """Read by `core.compose` without a struct: its only key is `name`."""

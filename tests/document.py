@@ -80,9 +80,13 @@ class Reader:
             script = "\n".join(STANDS_FOR.get(line, line) for line in block.text.splitlines())
             self._run(["bash", "-e", "-c", script], int(argument or 0), block.line)
         elif block.language == "python":
-            self._run([sys.executable, "-W", "error::ResourceWarning", "-c", block.text], int(argument or 0), block.line)
+            self._run(
+                [sys.executable, "-W", "error::ResourceWarning", "-c", block.text], int(argument or 0), block.line
+            )
         else:
-            raise AssertionError(f"line {block.line}: a {block.language} block needs a marker: file, output, illustrative")
+            raise AssertionError(
+                f"line {block.line}: a {block.language} block needs a marker: file, output, illustrative"
+            )
 
     def _run(self, command: list[str], code: int, line: int) -> None:
         done = subprocess.run(

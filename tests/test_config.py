@@ -172,6 +172,8 @@ def test_a_misspelled_required_key_is_one_problem_not_two() -> None:
         ("name: ema", "name: account", ("choose another name",)),
         ("name: quickstart", "name: ../up", ("found ../up",)),
         ('"strategies.ema_cross:EmaCross"', '"../evil.py:X"', ("an import path like strategies.ema_cross:EmaCross",)),
+        ('"strategies.ema_cross:EmaCross"', "my_bot", ("my_bot is a module and takes none", "my_bot:Class")),
+        ('"strategies.ema_cross:EmaCross"', '"my_bot:"', ("an import path like", 'found "my_bot:"')),
         ("results: runs", "start: 2025-05-04, end: 2025-05-04", ("must be after `start`",)),
         ("interval: 1m, ", "", ("bars need their interval",)),
         ("kind: bars, interval: 1m", "kind: trades, interval: 1m", ("only bars have an interval",)),
@@ -198,6 +200,11 @@ def test_a_wrong_setting_is_one_problem_that_says_what_to_do(old: str, new: str,
     problems = problems_of(GOOD.replace(old, new, 1))
     assert len(problems) == 1, problems
     assert all(words in problems[0][2] for words in expected), problems
+
+
+def test_a_module_may_be_named_as_the_strategy_where_it_is_given_no_parameters() -> None:
+    text = GOOD.split("strategies:")[0] + "strategies:\n  - {name: mine, class: bots.my_bot, symbols: [BTCUSDT]}\n"
+    assert load_config_text(text).strategies[0].class_path == "bots.my_bot"
 
 
 def test_a_stream_given_twice_is_refused() -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
 from config_keys import Section, sections
+from core.compose import check
 from core.signals import ALIASES, CHOICES, KEYS
 from document import PAGES, REPOSITORY
+from sim.backtester import Backtester
 
 ROW = re.compile(r"^\| `(?P<key>\w+)` \| .* \| (?P<default>[^|]*) \| [^|]* \|$")
 
@@ -38,10 +41,34 @@ def test_the_config_page_has_no_section_that_is_none() -> None:
 def test_the_strategy_page_names_every_signal_key_and_every_word_one_may_be() -> None:
     text = (REPOSITORY / "docs/your_strategy.md").read_text()
     table = text.partition("## What it may answer")[2].partition("\n## ")[0]
-    rows = {name for line in table.splitlines() if line.startswith("| `") for name in re.findall(r"`(\w+)`", line.split("|")[1])}
+    rows = {
+        name
+        for line in table.splitlines()
+        if line.startswith("| `")
+        for name in re.findall(r"`(\w+)`", line.split("|")[1])
+    }
     assert rows == KEYS | set(ALIASES)
     words = {word for choice in CHOICES.values() for word in choice}
     assert {word for word in words if f"`{word}`" not in table} == set()
+
+
+@pytest.mark.parametrize("config", sorted((REPOSITORY / "configs").iterdir()), ids=lambda path: path.name)
+def test_every_config_that_comes_with_the_program_is_free_of_problems(config: Path) -> None:
+    assert check(config)[0] == f"{config}: ok"
+
+
+def test_the_config_for_files_runs_on_a_csv_at_the_path_it_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    rows = [f"{1_746_316_800_000 + at * 60_000},60000,60010,59990,60000,5" for at in range(100)]
+    (tmp_path / "data/BTCUSDT-1m.csv").write_text("\n".join(["time,open,high,low,close,volume", *rows]))
+    result = Backtester(REPOSITORY / "configs/files.yaml").run()
+    assert (result.summary["start"], result.summary["end"]) == (
+        "2025-05-04T00:00:00.000000000Z",
+        "2025-05-04T01:40:00.000000000Z",
+    )
 
 
 @pytest.mark.parametrize("page", PAGES)
