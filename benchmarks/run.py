@@ -31,7 +31,15 @@ DATA = Path(os.environ.get("BENCH_DATA") or BENCH / "bench-data")
 JOBS = [
     ("backtesting.py, trading", "backtesting", ["backtesting==0.6.6"], "backtesting_peer.py", ["w1"], "trade", 2.0),
     ("nautilus_trader, trading", "nautilus311", ["nautilus_trader==1.221.0"], "nautilus_peer.py", ["w1"], "trade", 6.0),
-    ("nautilus_trader, no orders", "nautilus311", ["nautilus_trader==1.221.0"], "nautilus_peer.py", ["w1n"], "quiet", 8.0),
+    (
+        "nautilus_trader, no orders",
+        "nautilus311",
+        ["nautilus_trader==1.221.0"],
+        "nautilus_peer.py",
+        ["w1n"],
+        "quiet",
+        8.0,
+    ),
     ("lrvx (C++ core), trading", "lrvx", ["lrvx==0.11.0"], "lrvx_peer.py", ["w1"], "trade", 1.0),
 ]
 
@@ -145,7 +153,9 @@ def start_up() -> None:
 def table(rows: list[tuple[str, Any, Any, float]]) -> None:
     """Medians; the ratio is the median of the pairs' ratios."""
     print()
-    print(f"1,000,000 one-minute bars, EMA 10/20 cross; bars per CPU second of the engine ({time.strftime('%Y-%m-%d')})")
+    print(
+        f"1,000,000 one-minute bars, EMA 10/20 cross; bars per CPU second of the engine ({time.strftime('%Y-%m-%d')})"
+    )
     print("| against | ours | theirs | ratio | asked for | our fills, equity | our peak MiB |")
     print("|---|---|---|---|---|---|---|")
     for label, mine, theirs, wanted in rows:

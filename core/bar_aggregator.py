@@ -9,7 +9,8 @@ class BarAggregator:
     """Builds bars of `interval_ns` from smaller ones of one symbol.
 
     A large bar is complete when a small bar ends on its close. A hole in the small bars leaves the large bar with what
-    there is; it then comes out with the first small bar after its close, never with invented rows.
+    there is; it then comes out with the first small bar after its close, never with invented rows. Small bars before
+    the first that opens with a large one are not shown: what was cut at its front is no bar.
     """
 
     __slots__ = ("_bars", "_close", "interval_ns")
@@ -25,6 +26,8 @@ class BarAggregator:
             return [bar]
         done: list[Bar] = []
         close = bar.open_time // self.interval_ns * self.interval_ns + self.interval_ns
+        if not self._close and bar.open_time != close - self.interval_ns:
+            return done
         if self._bars and close != self._close:
             done.append(self._finish(bar.ts))
         self._close = close

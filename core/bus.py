@@ -41,7 +41,7 @@ class Bus:
 
     def __init__(self) -> None:
         self._queue: deque[Event] = deque()
-        self._routes: dict[type[Event], list[Handler]] = {}
+        self._routes: dict[type[Event], list[Subscription]] = {}
         # What `drain` reads: per type, handlers to call, and whether any of them must be awaited.
         self._plain: dict[type[Event], tuple[Callable[[Any], None], ...]] = {}
         self._waiting: dict[type[Event], tuple[tuple[Callable[[Any], Any], bool], ...]] = {}
@@ -49,21 +49,28 @@ class Bus:
         self.publish: Callable[[Event], None] = self._queue.append
         """Append an event. It reaches nobody before the event in hand has reached everybody."""
 
-    def subscribe(self, kinds: type[Event] | Iterable[type[Event]], handler: Handler) -> None:
+    def subscribe(self, kinds: type[Event] | Iterable[type[Event]], handler: Handler) -> Subscription:
         """Hear every event of exactly these types, after whoever subscribed earlier."""
-        for kind in (kinds,) if isinstance(kinds, type) else kinds:
-            route = self._routes.setdefault(kind, [])
-            route.append(handler)
-            flags = [inspect.iscoroutinefunction(h) for h in route]
-            if any(flags):
-                self._plain.pop(kind, None)
-                self._waiting[kind] = tuple(zip(route, flags, strict=True))
-            else:
-                self._plain[kind] = tuple(route)  # type: ignore[arg-type]
+        types = (kinds,) if isinstance(kinds, type) else tuple(kinds)
+        subscription = Subscription(self, types, handler)
+        for kind in types:
+            self._routes.setdefault(kind, []).append(subscription)
+            self._route(kind)
+        return subscription
+
+    def _route(self, kind: type[Event]) -> None:
+        """Who hears a type now, as `drain` reads it."""
+        awake = [s for s in self._routes[kind] if s.awake]
+        self._plain.pop(kind, None)
+        self._waiting.pop(kind, None)
+        if any(s.awaited for s in awake):
+            self._waiting[kind] = tuple((s.handler, s.awaited) for s in awake)
+        elif awake:
+            self._plain[kind] = tuple(s.handler for s in awake)
 
     def hears(self, kind: type[Event]) -> bool:
         """Whether anybody subscribed: an event nobody hears need not be made."""
-        return kind in self._routes
+        return kind in self._plain or kind in self._waiting
 
     async def drain(self) -> None:
         """Dispatch until the queue is empty, in order."""
@@ -74,9 +81,8 @@ class Bus:
             while queue:
                 event = queue.popleft()
                 count += 1
-                handlers = plain.get(type(event))
-                if handlers is not None:
-                    for handler in handlers:
+                if type(event) in plain:
+                    for handler in plain[type(event)]:
                         handler(event)
                 elif type(event) in self._waiting:
                     for handler, awaited in self._waiting[type(event)]:
@@ -97,3 +103,23 @@ class Bus:
 
     def statistics(self) -> BusStatistics:
         return BusStatistics(self._dispatched, len(self._queue), QUEUE_MAXIMUM)
+
+
+class Subscription:
+    """A place in the order of handlers. It can rest: who needs bars only while something is held need not hear all."""
+
+    __slots__ = ("_bus", "_kinds", "awaited", "awake", "handler")
+
+    def __init__(self, bus: Bus, kinds: tuple[type[Event], ...], handler: Handler) -> None:
+        self._bus = bus
+        self._kinds = kinds
+        self.handler: Callable[[Any], Any] = handler
+        self.awaited = inspect.iscoroutinefunction(handler)
+        self.awake = True
+
+    def listen(self, awake: bool) -> None:
+        """Hear events, or rest, from the next event on; the place in the order is kept."""
+        if awake is not self.awake:
+            self.awake = awake
+            for kind in self._kinds:
+                self._bus._route(kind)

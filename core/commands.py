@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-
 from core.events import Event, PositionSide
 from core.orders import OrderTerms
 
@@ -71,5 +70,4 @@ __all__ = [
     "ProposeCancel",
     "ProposeOrder",
     "SubmitOrder",
-
 ]

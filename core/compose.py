@@ -203,8 +203,7 @@ class _Reader:
 
 def instrument_of(venue: VenuePlan, symbol: str, spec: Any) -> Instrument:
     """An `Instrument` from a spec of the config or a dated row of the venue's rules; fees by symbol, model, venue."""
-    from sim.models import choose
-    from sim.models import BARS_PRESET
+    from sim.models import BARS_PRESET, choose
 
     fees = getattr(spec, "fees", None)
     model = choose(venue.simulation, symbol, BARS_PRESET).fees

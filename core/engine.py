@@ -164,10 +164,11 @@ class Engine:
         await self._done.wait()
 
     async def stop(self, reason: str = "stopped") -> None:
-        """End the run after the event in hand, and wait for it."""
+        """End the run after the event in hand, and wait for it. One that has not begun will end before its first."""
         self.reason = reason
         self.parts.inbox.close()
-        await self.wait()
+        if self._state != "made":
+            await self.wait()
 
     def _close(self) -> None:
         if self._closed or self._parts is None:

@@ -7,22 +7,26 @@ many rows at once.
 
 from __future__ import annotations
 
+from array import array
 from decimal import Decimal
 from typing import Any
 
 import numpy as np
 
+from core.bus import Subscription
 from core.events import Bar, KeyedEvent
 from core.instruments import Instrument, decimals_of
 from core.metrics.equity import EquityCurve
 from core.orders import ZERO
 from core.portfolio import Portfolio
+from core.trade import LEDGER
 
 ROWS_MAXIMUM = 16_384
 """Rows collected before they become arrays: lists are quick to grow, arrays are small to keep."""
 INT64_SAFE = 2**62
-INF = 2**63 - 1
 Key = tuple[str, str]
+Ints = array | list[int]
+"""Mantissas of rows to come: 64 bits each, or Python ints where one does not fit."""
 
 
 class EquityRecorder:
@@ -52,12 +56,12 @@ class EquityRecorder:
         )
         self._due = -(-start // interval_ns) * interval_ns
         """The next full interval that has no row yet."""
-        self._wake = INF
-        """The same while something is held; a flat account's rows are all alike and made when the stretch ends."""
-        self._ts: list[int] = []
-        self._cash: list[int] = []
+        self.bars: Subscription | None = None
+        """Our place on the bus for bars; it rests while nothing is held."""
+        self._ts = array("q")
+        self._cash: Ints = array("q")
         self._cash_now = 0
-        self._held: list[tuple[Key, list[float]]] = []
+        self._held: list[tuple[Key, array[float]]] = []
         """Symbols held now, with the list their prices go to."""
         self.deposited = ZERO
         """What base assets held at the start were worth then, quote units: part of the initial equity."""
@@ -72,8 +76,11 @@ class EquityRecorder:
     # --- bus handlers -----------------------------------------------------------------------------------------------
 
     def on_bar(self, bar: Bar) -> None:
-        """A row for every full interval that is over now, at the prices known before this bar."""
-        if bar.ts > self._wake:
+        """A row for every full interval that is over now, at the prices known before this bar.
+
+        Needed only while something is held: a flat account's rows are all alike and made when the stretch ends.
+        """
+        if bar.ts > self._due:
             self._sample(bar.ts)
 
     def on_change(self, event: KeyedEvent) -> None:
@@ -113,7 +120,6 @@ class EquityRecorder:
                 for key, price in self._held:
                     price.append(marks[key])
                 due += step
-            self._wake = due
         elif due < now:
             times = range(due, now, step)
             self._ts.extend(times)
@@ -132,10 +138,10 @@ class EquityRecorder:
         count = len(self._ts) - len(self._cash)
         if not count:
             return
-        self._cash.extend([self._cash_now] * count)
+        self._cash = _extended(self._cash, self._cash_now, count)
         for column in self._columns.values():
-            column.qty.extend([column.lots] * count)
-            column.cost.extend([column.cost_now] * count)
+            column.qty = _extended(column.qty, column.lots, count)
+            column.cost = _extended(column.cost, column.cost_now, count)
             if not column.lots:
                 column.price.extend([0.0] * count)
 
@@ -158,21 +164,22 @@ class EquityRecorder:
             equity = equity + (value if column.spot else value - cost)
             column.clear()
         self._chunks.append((np.array(self._ts, dtype=np.int64), equity, cash, unrealized, exposure))
-        self._ts, self._cash = [], []
+        self._ts, self._cash = array("q"), array("q")
         self._held = [(key, column.price) for key, column in self._columns.items() if column.lots]
 
     def _refresh(self) -> None:
         """Take cash and positions as they are now, as integers of the curve's scale."""
-        self._cash_now = int(self._portfolio.cash(self._currency).scaleb(self.scale))
+        self._cash_now = int(self._portfolio.cash(self._currency).scaleb(self.scale, LEDGER))
         for column in self._columns.values():
             column.lots, column.cost_now = column.lots_deposited, column.cost_deposited
         for book in self._portfolio.books.values():
             column = self._columns.get((book.venue, book.symbol))  # type: ignore[assignment]
             if book.qty and column is not None:
-                column.lots += int(book.qty.scaleb(column.qty_scale))
-                column.cost_now += int(book.cost.scaleb(self.scale))
+                column.lots += int(book.qty.scaleb(column.qty_scale, LEDGER))
+                column.cost_now += int(book.cost.scaleb(self.scale, LEDGER))
         self._held = [(key, column.price) for key, column in self._columns.items() if column.lots]
-        self._wake = self._due if self._held else INF
+        if self.bars is not None:
+            self.bars.listen(bool(self._held))
 
 
 class _Column:
@@ -192,15 +199,15 @@ class _Column:
 
     def deposit(self, qty: Decimal, mark: Decimal, scale: int) -> Decimal:
         """Hold this from before the first trade; returns what it is worth at `mark`."""
-        self.lots_deposited = int(qty.scaleb(self.qty_scale))
-        worth = Decimal(self.lots_deposited).scaleb(-self.qty_scale) * mark
-        self.cost_deposited = int(worth.scaleb(scale))
+        self.lots_deposited = int(qty.scaleb(self.qty_scale, LEDGER))
+        worth = LEDGER.multiply(Decimal(self.lots_deposited).scaleb(-self.qty_scale, LEDGER), mark)
+        self.cost_deposited = int(worth.scaleb(scale, LEDGER))
         return worth
 
     def clear(self) -> None:
-        self.qty: list[int] = []
-        self.cost: list[int] = []
-        self.price: list[float] = []
+        self.qty: Ints = array("q")
+        self.cost: Ints = array("q")
+        self.price = array("d")
 
     def values(self, scale: int) -> Any:
         """qty x price per row, as mantissas of `scale`."""
@@ -212,7 +219,14 @@ class _Column:
         return qty * prices * factor
 
 
-def _integers(values: list[int]) -> Any:
+def _extended(values: Ints, value: int, count: int) -> Ints:
+    """`values` with `count` times `value` at the end; a list of Python ints once they do not fit into 64 bits."""
+    if type(values) is array and -INT64_SAFE < value < INT64_SAFE:
+        values.extend(array("q", [value]) * count)
+        return values
+    return [*values, *[value] * count]
+
+
+def _integers(values: Ints) -> Any:
     """int64 where they fit, else Python ints."""
-    fits = max(values) < INT64_SAFE and min(values) > -INT64_SAFE
-    return np.array(values, dtype=np.int64 if fits else object)
+    return np.array(values, dtype=np.int64 if type(values) is array else object)

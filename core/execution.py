@@ -248,6 +248,9 @@ class ExecutionEngine:
         if price == order.price and qty == order.qty:
             self.unsent["amend that changes nothing"] += 1
             return
+        if not qty:
+            self.unsent["amend to less than one step"] += 1
+            return
         order.pending_amend = True
         self._publish(ProposeAmend(signal.ts, order.terms, price, qty, qty > order.qty))
 

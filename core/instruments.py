@@ -64,8 +64,7 @@ class Instrument(msgspec.Struct, frozen=True, dict=True):
 
     def price_away(self, price: float, side: Side) -> Decimal:
         """The tick at or beyond `price` on the side that costs us: up for a buy, down for a sell."""
-        return self.tick * (self._up(price, self.tick_float) if side == "buy" else
-                            self._down(price, self.tick_float))
+        return self.tick * (self._up(price, self.tick_float) if side == "buy" else self._down(price, self.tick_float))
 
     def price_nearest(self, price: float) -> Decimal:
         """The nearest tick, half away from zero; for market prices that are already meant to be on the grid."""

@@ -30,6 +30,8 @@ SEGMENT_MAXIMUM = 64 * 1024 * 1024
 """Bytes of one file; the next opens with a snapshot."""
 RECORD_MAXIMUM = 64 * 1024 * 1024
 """A length above this is damage, not a record."""
+SEARCHED = 65_536
+"""Bytes behind a bad record that are searched for a good one: an event's record has hundreds."""
 
 
 class Journal:
@@ -146,11 +148,21 @@ def _read_segment(path: Path) -> Iterator[dict[str, Any]]:
         record = data[at + HEAD.size : at + HEAD.size + length]
         torn = length <= RECORD_MAXIMUM and at + HEAD.size + length >= len(data)
         if len(record) < length or zlib.crc32(record) != crc:
-            if torn:
+            if torn and not _is_record_after(data, at):
                 return
             raise DataError(f"{path}: damaged at byte {at}: checksum differs. Records before it are whole.")
         yield decode(record)
         at += HEAD.size + length
+
+
+def _is_record_after(data: bytes, at: int) -> bool:
+    """Whether a whole record begins behind `at`: then what stands at `at` was damaged, not torn off."""
+    for start in range(at + 1, min(len(data) - HEAD.size, at + SEARCHED)):
+        length, crc = HEAD.unpack_from(data, start)
+        end = start + HEAD.size + length
+        if 0 < length <= SEARCHED and end <= len(data) and zlib.crc32(data[start + HEAD.size : end]) == crc:
+            return True
+    return False
 
 
 class _Writer:
@@ -159,7 +171,7 @@ class _Writer:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._segment = 1
-        self._queue: queue.Queue[bytes | None | int] = queue.Queue(maxsize=256)
+        self._queue: queue.Queue[bytes | int | None] = queue.Queue(maxsize=256)
         self._error: OSError | None = None
         self._file: BinaryIO = self._open(path)
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)

@@ -31,7 +31,19 @@ class SymbolView:
     times as int64 nanoseconds UTC.
     """
 
-    __slots__ = ("_buffer", "_end", "_length", "_pending", "_read", "_time", "_time_read", "bar", "push", "symbol", "window")
+    __slots__ = (
+        "_buffer",
+        "_end",
+        "_length",
+        "_pending",
+        "_read",
+        "_time",
+        "_time_read",
+        "bar",
+        "push",
+        "symbol",
+        "window",
+    )
 
     def __init__(self, symbol: str, window: int) -> None:
         self.symbol = symbol
@@ -202,9 +214,7 @@ class PositionState:
         "open_orders",
     )
 
-    def __init__(
-        self, key: tuple[str, str, str], currency: str, portfolio: Portfolio, working: WorkingOrders
-    ) -> None:
+    def __init__(self, key: tuple[str, str, str], currency: str, portfolio: Portfolio, working: WorkingOrders) -> None:
         self._key = key  # (venue, symbol, strategy)
         self._currency = currency
         self._portfolio = portfolio

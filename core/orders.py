@@ -188,37 +188,42 @@ class Order(msgspec.Struct, gc=False):
         status = MOVES.get((self.status, kind))
         if status is None:
             return False
-        if kind is OrderFilled:
-            filled = self.filled + event.qty  # type: ignore[attr-defined]
+        if isinstance(event, OrderFilled):
+            filled = self.filled + event.qty
             leaves = self.qty - filled - self.prevented
             if leaves < 0:
                 raise InvariantBroken(f"order {self.terms.id}: fills of {filled} exceed its quantity {self.qty}")
             self.filled = filled
-            self.value += event.price * event.qty  # type: ignore[attr-defined]
+            self.value += event.price * event.qty
             if not leaves:
                 status = OrderStatus.FILLED
-        elif kind is OrderAccepted:
-            if event.pending_trigger and status is OrderStatus.ACCEPTED:  # type: ignore[attr-defined]
+        elif isinstance(event, OrderAccepted):
+            if event.pending_trigger and status is OrderStatus.ACCEPTED:
                 status = OrderStatus.PENDING_TRIGGER
-        elif kind is OrderAmended:
-            self.qty = event.qty  # type: ignore[attr-defined]
-            self.price = event.price  # type: ignore[attr-defined]
-            self.pending_amend = False
-        elif kind is OrderExpired:
-            self.prevented = event.prevented  # type: ignore[attr-defined]
-            self.reason = event.reason  # type: ignore[attr-defined]
-            if event.reason == "stp":  # type: ignore[attr-defined]
-                status = OrderStatus.EXPIRED_IN_MATCH
-        elif kind is CancelRejected:
-            self.pending_cancel = False
-        elif kind is AmendRejected:
-            self.pending_amend = False
-        elif kind is OrderRejected:
-            self.reason = f"{event.message} ({event.code})" if event.code is not None else event.reason  # type: ignore[attr-defined]
-        elif kind is OrderDenied or kind is OrderCanceled:
-            self.reason = event.reason  # type: ignore[attr-defined]
+        elif kind is not OrderSubmitted:
+            status = self._change(event, status)
         self.status = status
         if status in TERMINAL and self.closed_at is None:
             self.closed_at = event.ts
             self.pending_cancel = self.pending_amend = False
         return True
+
+    def _change(self, event: OrderEvent, status: OrderStatus) -> OrderStatus:
+        """What the rarer events leave in the order."""
+        match event:
+            case OrderAmended():
+                self.qty, self.price = event.qty, event.price
+                self.pending_amend = False
+            case OrderExpired():
+                self.prevented, self.reason = event.prevented, event.reason
+                if event.reason == "stp":
+                    return OrderStatus.EXPIRED_IN_MATCH
+            case CancelRejected():
+                self.pending_cancel = False
+            case AmendRejected():
+                self.pending_amend = False
+            case OrderRejected():
+                self.reason = f"{event.message} ({event.code})" if event.code is not None else event.reason
+            case OrderDenied() | OrderCanceled():
+                self.reason = event.reason
+        return status

@@ -88,7 +88,9 @@ class Portfolio:
         """How many books are not flat."""
         self.version = 0
         """Grows with every change of a position or a balance."""
-        self._floats: tuple[int, str, float, list[tuple[tuple[str, str], float, float]]] = (-1, "", 0.0, [])
+        self._cash_floats = {asset: float(total) for asset, total in balances.items()}
+        self._open_floats: dict[BookKey, tuple[float, float]] = {}
+        """(qty, cost) of linear books that are not flat."""
         self._spot = {(i.venue, i.base): i for i in reversed(instruments.values()) if i.kind == "spot"}
         self._flow: dict[tuple[str, str], Decimal] = dict.fromkeys(balances, ZERO)
         self._cost: dict[tuple[str, str], Decimal] = dict.fromkeys(balances, ZERO)
@@ -150,6 +152,11 @@ class Portfolio:
         signed_qty = fill.qty if fill.side == "buy" else -fill.qty
         signed_value = fill.price * signed_qty
         realized = self._change(book, instrument, fill.price, signed_qty, signed_value)
+        own = (fill.venue, fill.symbol, fill.position_side, fill.strategy)
+        if book.qty:
+            self._open_floats[own] = (float(book.qty), float(book.cost))
+        else:
+            self._open_floats.pop(own, None)
         asset = (fill.venue, instrument.quote)
         if fill.fee_asset == instrument.quote:
             book.fees += fill.fee
@@ -198,9 +205,7 @@ class Portfolio:
             if self.balances[asset] != self.deposits.get(asset, ZERO) + self._flow[asset]:
                 raise InvariantBroken(f"{name} is not conserved after {fill!r}")
 
-    def _change(
-        self, book: Position, instrument: Instrument, price: Decimal, qty: Decimal, value: Decimal
-    ) -> Decimal:
+    def _change(self, book: Position, instrument: Instrument, price: Decimal, qty: Decimal, value: Decimal) -> Decimal:
         """Apply a signed fill to a book; returns what it realized. A flip is a close and an open."""
         held = book.qty
         before = book.cost
@@ -245,6 +250,7 @@ class Portfolio:
     def _move(self, cause: OrderFilled | FundingPaid, asset: tuple[str, str], delta: Decimal, reason: str) -> None:
         total = self.balances.get(asset, ZERO) + delta
         self.balances[asset] = total
+        self._cash_floats[asset] = float(total)
         self.version += 1
         self._publish(
             BalanceChanged(
@@ -314,35 +320,27 @@ class Portfolio:
 
     def equity_float(self, currency: str) -> float:
         """`equity` in floats, for limits that are followed with every price; never booked, never reported."""
-        version, known, cash, books = self._floats
-        if version != self.version or known != currency:
-            cash = float(self.cash(currency))
-            books = [
-                ((b.venue, b.symbol), float(b.qty), float(b.cost))
-                for b in self.books.values()
-                if b.qty and self._instruments[b.venue, b.symbol].kind == "linear"
-            ]
-            books += [
-                ((i.venue, i.symbol), float(self.balances[asset]), 0.0)
-                for asset, i in self._spot.items()
-                if self.balances.get(asset) and i.quote == currency
-            ]
-            self._floats = (self.version, currency, cash, books)
+        total = 0.0
+        for asset, held in self._cash_floats.items():
+            if asset[1] == currency:
+                total += held
         marks = self.marks
-        for key, qty, cost in books:
-            mark = marks.get(key)
+        for key, (qty, cost) in self._open_floats.items():
+            mark = marks.get(key[:2])
             if mark is not None:
-                cash += qty * mark - cost
-        return cash
+                total += qty * mark - cost
+        for asset, instrument in self._spot.items():
+            mark = marks.get((instrument.venue, instrument.symbol))
+            if mark is not None and asset in self._cash_floats:
+                total += self._cash_floats[asset] * mark
+        return total
 
-    def only_position(self, currency: str) -> tuple[str, float, float] | None:
-        """(symbol, qty, equity without it) in floats where exactly one position moves the equity; else None."""
-        self.equity_float(currency)
-        _, _, cash, books = self._floats
-        if len(books) != 1:
+    def only_position(self) -> tuple[str, float] | None:
+        """(symbol, qty) where exactly one linear position moves the equity; else None."""
+        if len(self._open_floats) != 1 or self._spot:
             return None
-        (_, symbol), qty, cost = books[0]
-        return symbol, qty, cash - cost
+        key, (qty, _) = next(iter(self._open_floats.items()))
+        return key[1], qty
 
     def margin_used(self, currency: str) -> Decimal:
         """Initial margin of open linear positions: entry value over the symbol's leverage."""

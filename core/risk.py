@@ -12,9 +12,20 @@ from decimal import Decimal
 
 import msgspec
 
+from core.bus import Subscription
 from core.commands import AmendOrder, CancelOrder, ProposeAmend, ProposeCancel, ProposeOrder, SubmitOrder
-from core.events import AmendRejected, Bar, Event, OrderDenied, OrderSubmitted, StrategyFailed, TradingHalted, TradingResumed
-from core.orders import OrderTerms
+from core.events import (
+    AmendRejected,
+    Bar,
+    Event,
+    OrderDenied,
+    OrderFilled,
+    OrderSubmitted,
+    StrategyFailed,
+    TradingHalted,
+    TradingResumed,
+)
+from core.orders import OrderStatus, OrderTerms
 from core.portfolio import Portfolio
 from core.working import WorkingOrders
 
@@ -76,8 +87,12 @@ class RiskEngine:
         self._peak = portfolio.equity_float(currency)
         self._floor = 1.0 - float(account.max_drawdown) if account.max_drawdown is not None else -INFINITE
         self._seen = -1
+        self.bars: Subscription | None = None
+        """Our place on the bus for bars; it rests while nothing is held."""
         self._only: tuple[str, float, float] | None = None
         self.denied = 0
+        self._refused: set[str] = set()
+        """Ids of orders denied here: `OrderDenied` may still be on the bus when a change of one comes by."""
 
     # --- bus handlers -----------------------------------------------------------------------------------------------
 
@@ -88,6 +103,7 @@ class RiskEngine:
             reason = self._why_not(wish.ts, order, order.qty, order.price)
             if reason is not None:
                 self.denied += 1
+                self._refused.add(order.id)
                 self._publish(
                     OrderDenied(
                         wish.ts,
@@ -109,11 +125,15 @@ class RiskEngine:
     def on_cancel(self, wish: ProposeCancel) -> None:
         """A cancel only ever takes risk away."""
         o = wish.order
+        if self._is_denied(o):
+            return
         self._publish(CancelOrder(wish.ts, o.venue, o.symbol, o.position_side, o.strategy, o.session, o.id))
 
     def on_amend(self, wish: ProposeAmend) -> None:
         """An amend is checked like the order it would become; one that shrinks an order at its price passes."""
         o = wish.order
+        if self._is_denied(o):
+            return
         known = self._working.all[o.id]
         left = wish.qty - known.filled  # what was filled is part of the position already
         grows = wish.increases or (wish.price is not None and wish.price != known.price)
@@ -137,18 +157,18 @@ class RiskEngine:
                 )
                 return
         self._publish(
-            AmendOrder(
-                wish.ts, o.venue, o.symbol, o.position_side, o.strategy, o.session, o.id, wish.price, wish.qty
-            )
+            AmendOrder(wish.ts, o.venue, o.symbol, o.position_side, o.strategy, o.session, o.id, wish.price, wish.qty)
         )
 
     def on_bar(self, bar: Bar) -> None:
         """Follow the drawdown with each new price. Subscribed only where a limit asks for it."""
         portfolio = self._portfolio
         if portfolio.version == self._seen:
+            if not portfolio.holding:
+                if self.bars is not None:
+                    self.bars.listen(False)
+                return
             if self._only is None:
-                if not portfolio.holding:
-                    return
                 equity = portfolio.equity_float(self._currency)
             else:
                 # One position: its price is all that can have changed.
@@ -158,13 +178,19 @@ class RiskEngine:
                 equity = rest + qty * bar.close
         else:
             self._seen = portfolio.version
-            self._only = portfolio.only_position(self._currency)
             equity = portfolio.equity_float(self._currency)
+            only = portfolio.only_position()
+            self._only = None if only is None else (*only, equity - only[1] * portfolio.marks[bar.venue, only[0]])
         if equity >= self._peak:
             self._peak = equity
         elif equity <= self._peak * self._floor and ACCOUNT not in self.halted:
             peak = self._peak
             self.halt(bar.ts, ACCOUNT, f"equity {equity:.2f} is {1 - equity / peak:.2%} below its peak {peak:.2f}")
+
+    def on_fill(self, event: OrderFilled) -> None:
+        """From here on prices matter again."""
+        if self.bars is not None:
+            self.bars.listen(True)
 
     def on_strategy_failed(self, event: StrategyFailed) -> None:
         """A strategy that failed may not add risk any more."""
@@ -182,6 +208,10 @@ class RiskEngine:
             self._publish(TradingResumed(ts, scope, reason))
 
     # --- checks -----------------------------------------------------------------------------------------------------
+
+    def _is_denied(self, order: OrderTerms) -> bool:
+        """Whether the order never left the house: a change that was asked for in the same breath is for nobody."""
+        return order.id in self._refused or self._working.all[order.id].status is OrderStatus.DENIED
 
     def _only_reduces(self, order: OrderTerms, qty: Decimal) -> bool:
         """Whether the order, with every reducing order already under way, can only shrink the account's position."""

@@ -197,14 +197,15 @@ def _subscribe(parts: RunParts) -> None:
     bus.subscribe(ProposeAmend, parts.risk.on_amend)
     bus.subscribe(COMMANDS, parts.outside.on_command)
     # Before the portfolio takes the new price: rows of intervals that are over show what was known then.
-    bus.subscribe(Bar, parts.recorder.on_bar)
+    parts.recorder.bars = bus.subscribe(Bar, parts.recorder.on_bar)
     bus.subscribe(Bar, parts.portfolio.on_bar)
     bus.subscribe(OrderFilled, parts.portfolio.on_fill)
     bus.subscribe(FundingPaid, parts.portfolio.on_funding)
     if parts.plan.config.risk.max_drawdown is not None:
-        bus.subscribe(Bar, parts.risk.on_bar)
+        parts.risk.bars = bus.subscribe(Bar, parts.risk.on_bar)
+        bus.subscribe((OrderFilled, FundingPaid, PositionLiquidated), parts.risk.on_fill)
     bus.subscribe((OrderFilled, FundingPaid, PositionLiquidated), parts.recorder.on_change)
-    bus.subscribe(Bar, parts.trade_log.on_bar)
+    parts.trade_log.bars = bus.subscribe(Bar, parts.trade_log.on_bar)
     bus.subscribe(OrderFilled, parts.trade_log.on_fill)
     bus.subscribe(FundingPaid, parts.trade_log.on_funding)
     bus.subscribe(OrderFilled, parts.recording.on_fill)
@@ -226,7 +227,9 @@ def _streams(parts: RunParts, history: list[Tape | None]) -> None:
         parts.outside.subscribe(*stream.key, stream.kind)
     for tape in history:
         if tape is not None:
-            needed = max(h.warmup * max(1, (h.spec.interval_ns or 0) // tape.interval_ns) for h in parts.host.strategies)
+            # One large bar more than asked for: the first may be cut by where the history begins.
+            large = {h: max(1, (h.spec.interval_ns or 0) // tape.interval_ns) for h in parts.host.strategies}
+            needed = max(h.warmup * size + size - 1 for h, size in large.items())
             for bar in tail_bars(tape, needed):
                 parts.host.warm_up(bar)
 

@@ -55,13 +55,17 @@ def read_answer(
     if isinstance(answer, list | tuple):
         signals = [_read_one(one, symbols, default, ts, strategy) for one in answer if one is not None]
         return [signal for signal in signals if signal is not None]
-    raise BadSignal(f"expected None, a Signal, a mapping or a list of those, got {type(answer).__name__}: {answer!r:.80}")
+    raise BadSignal(
+        f"expected None, a Signal, a mapping or a list of those, got {type(answer).__name__}: {answer!r:.80}"
+    )
 
 
 def exact(name: str, value: Any) -> Decimal:
     """A number of the strategy's as a Decimal: a float becomes the shortest decimal it prints as."""
     if type(value) is Decimal:
         number = value
+    elif type(value) is float:
+        number = Decimal(repr(value))
     elif isinstance(value, bool):
         raise BadSignal(f"`{name}` is {value}, expected a number")
     elif isinstance(value, int | str):
@@ -76,7 +80,7 @@ def exact(name: str, value: Any) -> Decimal:
             raise BadSignal(f"`{name}` is {value!r:.60} ({type(value).__name__}), expected a number") from None
     if not number.is_finite():
         raise BadSignal(f"`{name}` is {value!r}, expected a finite number")
-    if abs(number) > MAGNITUDE:
+    if not -MAGNITUDE <= number <= MAGNITUDE:
         raise BadSignal(f"`{name}` is {value!r}, beyond {MAGNITUDE:f}")
     if name in POSITIVE and number <= 0:
         raise BadSignal(f"`{name}` is {value!r}, expected more than 0")
@@ -96,9 +100,11 @@ def _read_one(
         raise BadSignal(f"expected a Signal or a mapping, got {type(answer).__name__}: {answer!r:.80}")
     fields: dict[str, Any] = {}
     for key, value in given.items():
-        name = ALIASES.get(key, key)
-        if name not in KEYS:
-            raise BadSignal(_unknown_key(key))
+        name = key
+        if key not in KEYS:
+            name = ALIASES.get(key)
+            if name is None:
+                raise BadSignal(_unknown_key(key))
         if value is None:
             continue
         if name in NUMBERS:
@@ -159,7 +165,7 @@ def _check(signal: Signal) -> None:
         raise BadSignal("trailing_stop_market orders are not offered yet")
     if signal.trigger_price is not None and kind not in TRIGGER_TYPES:
         raise BadSignal(f"`trigger_price` needs a `type` that waits for it: one of {', '.join(TRIGGER_TYPES)}")
-    if kind == "market" and signal.price is not None or signal.post_only and signal.price is None:
+    if (kind == "market" and signal.price is not None) or (signal.post_only and signal.price is None):
         raise BadSignal(NO_MARKET_PRICE)
     if signal.tif == "gtd" and signal.good_till is None:
         raise BadSignal("`tif: gtd` needs `good_till`, int nanoseconds UTC")

@@ -63,10 +63,14 @@ def load_strategy(path: str, params: dict[str, Any]) -> Any:
     except Exception as error:
         frame = traceback.extract_tb(error.__traceback__)[-1]
         where = f" ({Path(frame.filename).name}:{frame.lineno})" if not isinstance(error, ModuleNotFoundError) else ""
-        raise UsageError(f"strategy {path}: cannot import {module_name}: {type(error).__name__}: {error}{where}") from error
+        raise UsageError(
+            f"strategy {path}: cannot import {module_name}: {type(error).__name__}: {error}{where}"
+        ) from error
     if not attribute:
         if not callable(getattr(module, "generate_signals", None)):
-            raise UsageError(f"strategy {path}: the module has no function generate_signals; name a class as module:Class")
+            raise UsageError(
+                f"strategy {path}: the module has no function generate_signals; name a class as module:Class"
+            )
         return module
     factory = getattr(module, attribute, None)
     if factory is None:
@@ -229,7 +233,8 @@ class StrategyHost:
         hosted = self._by_name.get(event.strategy)
         if hosted is not None and hosted.on_event is not None and not hosted.failed:
             try:
-                self._answer(hosted, event.ts, hosted.on_event(event))
+                name = hosted.names[event.venue, event.symbol]
+                self._answer(hosted, event.ts, hosted.on_event(event), name)
             except Exception as error:
                 self._fail(hosted, "on_event", event, error)
 
@@ -264,11 +269,10 @@ class StrategyHost:
             due = True
         if not due or hosted.failed:
             return False
-        if hosted.started_at is None and not self._is_warm(hosted):
+        # Who has come is noted in the warm-up too: its last interval may be half in when the last symbol gets warm.
+        if hosted.spec.together and not hosted.single and not self._all_in(hosted, name, shown):
             return False
-        if hosted.spec.together and not hosted.single:
-            return self._all_in(hosted, name, shown)
-        return True
+        return hosted.started_at is not None or self._is_warm(hosted)
 
     def _is_warm(self, hosted: HostedStrategy) -> bool:
         return min(hosted.seen.values()) >= hosted.warmup
@@ -321,10 +325,11 @@ class StrategyHost:
         except Exception as error:
             self._fail(hosted, "generate_signals", event, error)
 
-    def _answer(self, hosted: HostedStrategy, ts: int, answer: Any) -> None:
+    def _answer(self, hosted: HostedStrategy, ts: int, answer: Any, symbol: str | None = None) -> None:
+        """Publish an answer's signals. `symbol` is meant where it names none; None: the symbol of the call."""
         if answer is None:
             return
-        default = hosted.market.symbol if not hosted.spec.together or hosted.single else None
+        default = (symbol or hosted.market.symbol) if not hosted.spec.together or hosted.single else None
         for signal in read_answer(answer, hosted.spec.symbols, default, ts=ts, strategy=hosted.name):
             self.signals += 1
             self._publish(signal)

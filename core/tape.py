@@ -111,9 +111,7 @@ class Tape:
             interval_ns=self.interval_ns,
             source=self.source,
             gaps=tuple(
-                gap
-                for gap in self.gaps
-                if (start is None or gap.until > start) and (end is None or gap.since < end)
+                gap for gap in self.gaps if (start is None or gap.until > start) and (end is None or gap.since < end)
             ),
             notes=self.notes,
         )

@@ -22,6 +22,7 @@ from typing import Literal
 
 import msgspec
 
+from core.bus import Subscription
 from core.errors import InvariantBroken
 from core.events import Bar, FundingPaid, OrderFilled, PositionLiquidated, PositionSide, Side
 from core.instruments import Instrument
@@ -48,9 +49,6 @@ class TradeLogState(msgspec.Struct, frozen=True):
 class TradeLog:
     """Turns fills into trades. Its methods are plain bus handlers."""
 
-    __slots__ = ("_books", "_entries", "_held", "_instruments", "_order_of", "closed", "other_fees",
-                 "unassigned_funding")  # fmt: skip
-
     def __init__(
         self,
         instruments: Mapping[tuple[str, str], Instrument],
@@ -62,6 +60,8 @@ class TradeLog:
         self._books: dict[BookKey, Book] = {}
         self._held: dict[str, list[Book]] = {}
         self._entries = 0
+        self.bars: Subscription | None = None
+        """Our place on the bus for bars; it rests while nothing is held."""
         self.closed: list[Trade] = []
         """Trades that are over, in the order in which they ended."""
         self.other_fees: dict[str, Decimal] = {}
@@ -137,6 +137,8 @@ class TradeLog:
             self._books[mine.venue, mine.symbol, mine.position_side, mine.strategy] = mine
             if mine.is_open:
                 self._held.setdefault(mine.symbol, []).append(mine)
+        if self.bars is not None:
+            self.bars.listen(bool(self._held))
         self.closed = list(state.closed)
         self._entries = state.entries
         self.other_fees = dict(state.other_fees)
@@ -180,6 +182,8 @@ class TradeLog:
         book.cost += value if buys else -value
         book.start_stretch(event)
         self._held.setdefault(book.symbol, []).append(book)
+        if self.bars is not None:
+            self.bars.listen(True)
 
     def _add(self, book: Book, event: OrderFilled, qty: Decimal, fee: Decimal) -> None:
         book.mae, book.mfe = book.excursions(event.price)
@@ -221,12 +225,12 @@ class TradeLog:
         held = self._held[book.symbol]
         if len(held) == 1:
             del self._held[book.symbol]
+            if self.bars is not None:
+                self.bars.listen(bool(self._held))
         else:
             self._held[book.symbol] = [other for other in held if other is not book]
 
-    def _trade(
-        self, book: Book, exit_fill: OrderFilled | None, until: int, side: Literal["long", "short"]
-    ) -> Trade:
+    def _trade(self, book: Book, exit_fill: OrderFilled | None, until: int, side: Literal["long", "short"]) -> Trade:
         pnl = book.gross - book.fees + book.funding
         if exit_fill is None:
             exit_price = exit_type = None

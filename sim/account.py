@@ -174,8 +174,4 @@ class VenueAccount:
 
     def free(self, asset: str) -> Decimal:
         """Balance less what working orders and positions hold."""
-        return (
-            self.balances.get(asset, ZERO)
-            - self._held_total.get(asset, ZERO)
-            - self._margin_total.get(asset, ZERO)
-        )
+        return self.balances.get(asset, ZERO) - self._held_total.get(asset, ZERO) - self._margin_total.get(asset, ZERO)

@@ -7,7 +7,6 @@ engine time; the exchange decides who may trade, this decides at what price and 
 
 from __future__ import annotations
 
-
 from decimal import Decimal
 from fractions import Fraction
 from heapq import heappop, heappush
@@ -346,5 +345,3 @@ def _without(begin: Exact, end: Exact, taken: list[tuple[Exact, Exact]]) -> list
                 left.append((b, y))
         free = left
     return free
-
-

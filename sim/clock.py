@@ -115,7 +115,9 @@ class SimClock:
         while self.holding:
             self._released.clear()
             try:
-                await asyncio.wait_for(self._released.wait(), HOLD_SECONDS)
+                # Not `wait_for`: up to Python 3.11 it swallows a cancel that comes as the wait is over.
+                async with asyncio.timeout(HOLD_SECONDS):
+                    await self._released.wait()
             except TimeoutError:
                 names = ", ".join(sorted(task.get_name() for task in self.holding))
                 raise UsageError(

@@ -21,7 +21,6 @@ from core.events import (
     OrderAccepted,
     OrderAmended,
     OrderCanceled,
-    OrderEvent,
     OrderExpired,
     OrderFilled,
     OrderRejected,
@@ -350,9 +349,7 @@ class ExecutionSimulator:
         if not self._affords(order, market, market.decimal(reference)):
             self._expire(order, at, "trigger_rejected")
             return
-        if order.limit is None:
-            self._enter(order, market, at, reference)
-        elif order.sign * (reference - order.limit_mantissa) <= 0:
+        if order.limit is None or order.sign * (reference - order.limit_mantissa) <= 0:
             self._enter(order, market, at, reference)
         else:
             self.rest_taker(order, at)

@@ -18,8 +18,6 @@ from core.tape import Tape
 INF = 2**63 - 1
 BATCH = 4096
 """Bars decoded at once: about a megabyte of events, a few milliseconds of work."""
-CHUNK = 512
-"""Rows a venue's cursor reads at once; few, because a cursor that is rarely asked jumps."""
 DAY_NS = 86_400_000_000_000
 
 
@@ -157,7 +155,7 @@ class BarRow:
 
 
 class TapeCursor:
-    """A venue's way through a tape of bars, by engine time. Rows are read as plain ints, a chunk at a time."""
+    """A venue's way through a tape of bars, by engine time. Rows are read as plain ints."""
 
     def __init__(self, tape: Tape) -> None:
         self.interval_ns = tape.interval_ns
@@ -171,14 +169,11 @@ class TapeCursor:
         self._closes = columns["close"]
         self._count = len(tape)
         self._next = 0
-        self._first = self._last = 0
-        """Rows of the chunk at hand: first, and the one after the last."""
-        self._chunk: tuple[list[int], ...] = ()
         self._past: tuple[np.ndarray, np.ndarray] | None = None
 
     def at(self, ts: int) -> BarRow | None:
         row = self._next
-        if not (self._first <= row < self._last and self._chunk[0][row - self._first] == ts):
+        if row >= self._count or self._opens.item(row) != ts:
             row = self._row_at(ts)
         self._next = row + 1
         if row < 0 or ts >= self._open_of(row) + self.interval_ns:
@@ -233,18 +228,9 @@ class TapeCursor:
         return int(np.searchsorted(self._opens, ts, side="right")) - 1
 
     def _open_of(self, row: int) -> int:
-        if not self._first <= row < self._last:
-            self._load(row)
-        return self._chunk[0][row - self._first]
+        return self._opens.item(row)  # type: ignore[no-any-return]
 
     def _read(self, row: int) -> BarRow:
-        if not self._first <= row < self._last:
-            self._load(row)
-        at = row - self._first
-        opens, o, high, low, close, volume = self._chunk
-        return BarRow(row, opens[at], o[at], high[at], low[at], close[at], volume[at])
-
-    def _load(self, row: int) -> None:
-        self._first, self._last = row, min(self._count, row + CHUNK)
-        columns = (self._opens, *self._prices)
-        self._chunk = tuple(column[self._first : self._last].tolist() for column in columns)
+        o, high, low, close, volume = self._prices
+        opens = self._opens.item(row)
+        return BarRow(row, opens, o.item(row), high.item(row), low.item(row), close.item(row), volume.item(row))

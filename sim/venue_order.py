@@ -19,30 +19,24 @@ TRIGGERED: frozenset[OrderType] = frozenset({"stop_market", "stop_limit", "take_
 
 
 class VenueOrder:
-    """Terms, state, and what the market needs to match it."""
+    """Terms, state, and what the market needs to match it. Most orders never change what stands here as a default."""
 
-    __slots__ = (
-        "arrived_at",
-        "carried",
-        "client_id",
-        "direction",
-        "fees",
-        "filled",
-        "keys",
-        "limit",
-        "limit_mantissa",
-        "plan",
-        "prevented",
-        "qty",
-        "realized",
-        "sign",
-        "status",
-        "terms",
-        "trigger",
-        "trigger_sign",
-        "value",
-        "waits_for_trigger",
-    )
+    status = OrderStatus.INITIALIZED
+    limit_mantissa = 0
+    trigger = 0
+    trigger_sign = -1
+    """1 where it waits for the price to rise, -1 for it to fall."""
+    waits_for_trigger = False
+    carried = False
+    """A taker's rest waiting for the next open."""
+    filled = ZERO
+    prevented = ZERO
+    value = ZERO
+    fees = ZERO
+    realized = ZERO
+    """Of the last fill."""
+    plan = 0
+    """Grows whenever what was planned for the order no longer holds."""
 
     def __init__(
         self, terms: OrderTerms, arrived_at: int, *, client_id: str | None = None, direction: str | None = None
@@ -51,27 +45,14 @@ class VenueOrder:
         self.keys = (terms.venue, terms.symbol, terms.position_side, terms.strategy, terms.session, terms.id)
         """The identity every event about it carries."""
         self.client_id = client_id if client_id is not None else terms.id
-        self.direction = direction
         self.arrived_at = arrived_at
         self.sign = 1 if terms.side == "buy" else -1
         self.qty = terms.qty
         self.limit = terms.price
-        self.limit_mantissa = 0
-        self.trigger = 0
-        rises = direction == "rise" if direction is not None else (terms.type, terms.side) in RISES
-        self.trigger_sign = 1 if rises else -1
-        self.waits_for_trigger = terms.type in TRIGGERED
-        self.carried = False
-        """A taker's rest waiting for the next open."""
-        self.status = OrderStatus.INITIALIZED
-        self.filled = ZERO
-        self.prevented = ZERO
-        self.value = ZERO
-        self.fees = ZERO
-        self.realized = ZERO
-        """Of the last fill."""
-        self.plan = 0
-        """Grows whenever what was planned for the order no longer holds."""
+        if terms.type in TRIGGERED:
+            rises = direction == "rise" if direction is not None else (terms.type, terms.side) in RISES
+            self.trigger_sign = 1 if rises else -1
+            self.waits_for_trigger = True
 
     @property
     def is_open(self) -> bool:

@@ -45,6 +45,8 @@ class World:
         """Whether a venue holds anything of ours: without, it may lag and the tape runs past it."""
         self._stopped = False
         self._rounds = (0, 0)
+        self._clear = 0
+        """No venue does anything before this engine time, unless another request is sent."""
         self.delivered = 0
         self.end: int | None = None
         """`ts` of the last market event, once it is known."""
@@ -75,6 +77,7 @@ class World:
     def venue_concerned(self) -> None:
         """A request is under way: the venues must be followed from now on."""
         self._busy = True
+        self._clear = 0
         self.clock.attention = True
 
     # --- moving time ------------------------------------------------------------------------------------------------
@@ -87,6 +90,7 @@ class World:
         while not self._stopped:
             if clock.holding:
                 await clock.until_released()
+                continue  # who held time may have stopped the run, or somebody else may hold it now
             event = self._next()
             if event is not None:
                 self.delivered += 1
@@ -131,7 +135,7 @@ class World:
                 inside = reports[0][0]
             if heard == INF:
                 return self._last()
-            if self._busy and self._step_venues(inside):
+            if self._busy and self._clear <= inside and self._step_venues(inside):
                 continue
             if inside > clock.time:
                 clock.time = inside
@@ -154,7 +158,9 @@ class World:
             self._busy = False
             return False
         if earliest > until:
+            self._clear = earliest
             return False
+        self._clear = 0
         at, rounds = self._rounds
         self._rounds = (earliest, rounds + 1 if at == earliest else 1)
         if self._rounds[1] > ROUNDS_MAXIMUM:

@@ -30,9 +30,7 @@ class MeanReversion:
             return signals + self._rest("exit", working, "sell", mean, str(position_state.qty))
         return self._rest("entry", working, "buy", mean - self._width * deviation, self._qty)
 
-    def _rest(
-        self, tag: str, working: dict[str, Any], side: str, price: float, qty: str
-    ) -> list[dict[str, Any]]:
+    def _rest(self, tag: str, working: dict[str, Any], side: str, price: float, qty: str) -> list[dict[str, Any]]:
         """Keep one order of this name near `price`: place it, amend it where its wish moved, else leave it."""
         order = working.get(tag)
         if order is None:

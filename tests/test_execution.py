@@ -1,4 +1,4 @@
-"""From wishes to orders: sizes, targets, reduce-only, changes by tag, deadlines; each with numbers from the contract."""
+"""From wishes to orders: sizes, targets, reduce-only, changes by tag, deadlines, with numbers from the contract."""
 
 from __future__ import annotations
 
@@ -160,12 +160,10 @@ def test_without_a_price_a_notional_cannot_become_a_quantity() -> None:
 def test_a_target_is_the_difference_to_what_is_held() -> None:
     desk = Desk()
     desk.hold("2")
-    assert (order := desk.order({"target": 5})).side == "buy" and order.qty == D(3)
-    desk.fill(order.id)
-    assert (order := desk.order({"target": -1})).side == "sell" and order.qty == D(6)
-    desk.fill(order.id)
-    assert (order := desk.order({"close": True})).side == "buy" and order.qty == D(1)
-    desk.fill(order.id)
+    for wish, side, qty in (({"target": 5}, "buy", 3), ({"target": -1}, "sell", 6), ({"close": True}, "buy", 1)):
+        order = desk.order(wish)
+        assert (order.side, order.qty) == (side, D(qty))
+        desk.fill(order.id)
     assert desk.say({"close": True}) == []
     assert sum(desk.engine.unsent.values()) == 1
 
@@ -228,7 +226,7 @@ def test_reduce_only_is_clipped_to_the_strategys_own_book() -> None:
 
 
 def test_the_venue_gets_the_flag_only_where_its_net_position_allows() -> None:
-    """a long 2, b short 2: the venue's net is 0 and it would refuse a reduce-only sell, so a's goes without the flag."""
+    """a long 2, b short 2: the venue's net is 0 and it would refuse a reduce-only sell, so a's has no flag."""
     desk = Desk()
     desk.hold("2", "a")
     desk.hold("-2", "b")
@@ -323,10 +321,23 @@ def test_a_change_to_an_order_that_is_over_or_anothers_sends_nothing_and_is_coun
     assert sum(desk.engine.unsent.values()) == 1
 
 
-def test_an_amend_that_changes_nothing_sends_nothing() -> None:
+@pytest.mark.parametrize("change", [{"price": 99.05, "qty": "1.0004"}, {"qty": "0.0009"}])
+def test_an_amend_to_the_same_or_to_less_than_a_step_sends_nothing_and_is_counted(change: dict[str, Any]) -> None:
+    """Nothing left to buy would be a cancel, which is asked for by name."""
     desk = Desk()
     desk.order({"side": "buy", "qty": 1, "price": 99, "tag": "x"})
-    assert desk.say({"amend": "x", "price": 99.05, "qty": "1.0004"}) == []
+    assert desk.say({"amend": "x", **change}) == []
+    assert sum(desk.engine.unsent.values()) == 1
+
+
+@pytest.mark.parametrize(("risk", "qty"), [("{max_order_notional: '50'}", "1"), ("{}", "0.0009")])
+async def test_changes_of_an_order_that_was_denied_reach_no_venue(risk: str, qty: str) -> None:
+    """Denied by a limit or for its size, amended and canceled in the same answer: only the denial is told."""
+    order = {"side": "buy", "qty": qty, "price": 99, "tag": "x"}
+    plan = plan_of({"X": flat("100", "100", "100")}, risk=risk)
+    done = await run_of(plan, s=Script([order, {"amend": "x", "price": 98}, {"cancel": "x"}]))
+    assert [type(e) for e in done.events] == [OrderDenied]
+    assert done.run.working.illegal == []
 
 
 def test_a_failed_strategys_orders_are_canceled_and_no_one_elses() -> None:

@@ -148,7 +148,12 @@ async def test_position_state_shows_the_book_at_the_last_known_price() -> None:
     rows = [*flat("100", "100"), ("100", "101.5", "100", "101.5", "1000"), *flat("101.5", "101.5")]
     await run_of(plan_of({"X": rows}), s=Script({"side": "buy", "qty": 2}, None, look, look))
     first, second = seen
-    assert (first["qty"], first["entry_price"], first["unrealized_pnl"], first["realized_pnl"]) == (2.0, 100.0, 3.0, 0.0)
+    assert (first["qty"], first["entry_price"], first["unrealized_pnl"], first["realized_pnl"]) == (
+        2.0,
+        100.0,
+        3.0,
+        0.0,
+    )
     assert (first["equity"], first["cash"], first["free_margin"]) == (10003.0, 10000.0, 9963.0)
     assert first["leverage"] == 203 / 10003 and first["fees"] == 0.0
     assert first["open_orders"] == [] and [o.terms.tag for o in second["open_orders"]] == ["exit"]

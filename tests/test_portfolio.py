@@ -23,8 +23,8 @@ SPOT = Instrument(venue="v", symbol="X", tick=D("0.1"), step=D("0.001"), base="X
 def fill(
     side: str, qty: str, price: str, *, fee: str = "0", fee_asset: str = "USDT", strategy: str = "s", ts: int = 7
 ) -> OrderFilled:
-    return OrderFilled(ts, ts, "v", "X", "net", strategy, "main", "o", "f", side, D(price), D(qty), "taker", "bar", D(fee),
-                       fee_asset, D(price), D(0), "t", 0, ts)  # fmt: skip
+    return OrderFilled(ts, ts, "v", "X", "net", strategy, "main", "o", "f", side, D(price), D(qty), "taker", "bar",
+                       D(fee), fee_asset, D(price), D(0), "t", 0, ts)  # fmt: skip
 
 
 class Ledger:
@@ -211,7 +211,9 @@ def test_how_many_books_are_open_survives_a_fee_in_base_on_the_way_back_to_flat(
 
 STEPS = st.integers(1, 5_000)
 TICKS = st.integers(1, 2_000_000)
-FILLS = st.lists(st.tuples(st.sampled_from(["buy", "sell"]), STEPS, TICKS, st.integers(-20, 100)), min_size=1, max_size=40)
+FILLS = st.lists(
+    st.tuples(st.sampled_from(["buy", "sell"]), STEPS, TICKS, st.integers(-20, 100)), min_size=1, max_size=40
+)
 
 
 def priced(side: str, steps: int, ticks: int, rate: int, received: bool) -> OrderFilled:

@@ -115,7 +115,9 @@ class Desk:
 
 # Rows: limits, what is held, the order, what the denial must say. Each by one unit over, and the order one unit less
 # passes: 100 is the last price, 1000 the equity.
-BY_HOW_MUCH: dict[str, tuple[dict[str, Any], str, tuple[str, str, str | None], list[str], tuple[str, str, str | None]]] = {
+Wished = tuple[str, str, str | None]
+"""side, qty, limit price"""
+BY_HOW_MUCH: dict[str, tuple[dict[str, Any], str, Wished, list[str], Wished]] = {
     "order notional, market": (
         {"max_order_notional": D(500)}, "0", ("buy", "5.001", None), ["500.1", "max_order_notional 500", "0.1"],
         ("buy", "5", None),

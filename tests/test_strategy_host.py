@@ -110,6 +110,24 @@ async def test_a_hole_leaves_a_large_bar_with_what_there_is_and_comes_out_with_t
     ]
 
 
+async def test_a_large_bar_that_was_cut_at_its_front_is_not_shown() -> None:
+    """The data begin one minute into a bar: that bar is no bar."""
+    rows = [None, *MINUTES[1:]]
+    assert await large_bars(rows) == [(6 * MINUTE, 3 * MINUTE, 98.0, 99.0, 90.0, 95.0, 56.0)]
+
+
+async def test_the_warm_up_of_large_bars_is_whole_wherever_the_run_starts() -> None:
+    """Start at 0:05, in the middle of the second large bar: warmed up with the first and called when it closes."""
+    seen: list[Any] = []
+    plan = plan_of(
+        {"X": [*MINUTES, *MINUTES]},
+        strategies=("s, signal_interval: 3m, warmup: 1",),
+        run=', start: "2025-01-01T00:05:00Z"',
+    )
+    await run_of(plan, s=Script(lambda market, state: seen.append((market.now - START, market.volume.tolist()))))
+    assert seen == [(6 * MINUTE, [7.0, 56.0])]
+
+
 # --- several symbols ------------------------------------------------------------------------------------------------
 
 TWO: dict[str, list[Row]] = {"X": flat("100", "101", "102", "103"), "Y": flat("200", "201", "202", "203")}
@@ -235,7 +253,9 @@ async def test_on_event_hears_its_own_order_and_account_events_and_may_answer() 
         return {"side": "sell", "qty": event.qty, "price": 105} if bought else None
 
     plan = plan_of({"X": RISING}, strategies=("s", "t"))
-    done = await run_of(plan, s=Script({"side": "buy", "qty": 1}, on_event=on_event), t=Script({"side": "sell", "qty": 2}))
+    done = await run_of(
+        plan, s=Script({"side": "buy", "qty": 1}, on_event=on_event), t=Script({"side": "sell", "qty": 2})
+    )
     (exit_,) = done.of(OrderFilled, strategy="s", side="sell")
     # Bars stand still and jump: 105 is strictly passed when the market opens at 106, and fills at its own price.
     assert (float(exit_.price), exit_.liquidity, exit_.ts) == (105.0, "maker", START + 6 * MINUTE)
@@ -243,6 +263,17 @@ async def test_on_event_hears_its_own_order_and_account_events_and_may_answer() 
         "OrderSubmitted", "OrderAccepted", "OrderFilled", "PositionChanged", "BalanceChanged",
         "OrderSubmitted", "OrderAccepted", "OrderFilled", "PositionChanged", "BalanceChanged", "PositionClosed",
     ]  # fmt: skip
+
+
+async def test_an_answer_to_an_event_means_the_symbol_of_the_event() -> None:
+    """With `call: each` Y's bar came last when X's fill is heard: the answer sells X."""
+
+    def on_event(event: Any) -> Any:
+        return {"side": "sell", "qty": 1} if type(event) is OrderFilled and event.side == "buy" else None
+
+    script = Script(None, {"symbol": "X", "side": "buy", "qty": 1}, on_event=on_event)
+    done = await run_of(plan_of(TWO, strategies=("s, call: each, warmup: 0",)), s=script)
+    assert [(fill.symbol, fill.side) for fill in done.of(OrderFilled)] == [("X", "buy"), ("X", "sell")]
 
 
 async def test_on_start_may_answer_and_on_stop_is_called_once_at_the_end() -> None:

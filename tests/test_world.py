@@ -164,7 +164,7 @@ async def test_a_strategy_that_answers_itself_without_latency_is_a_loop_and_is_n
         return {"side": "buy", "qty": 1000} if type(event) is OrderRejected else None
 
     plan = plan_of({"X": WAVES}, balances="{USDT: '10'}")
-    with pytest.raises(InvariantBroken, match="1000 rounds of requests at one nanosecond .*with zero latency"):
+    with pytest.raises(InvariantBroken, match=r"1000 rounds of requests at one nanosecond .*with zero latency"):
         await run_of(plan, s=Script({"side": "buy", "qty": 1000}, on_event=again))
 
 

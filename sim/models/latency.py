@@ -174,18 +174,24 @@ class _RecordedLegs:
         low, high = _around([row[0] for row in rows], send)
         if rows[low][1] <= 0 or rows[high][1] <= 0:
             return None
-        return int(_between(send, rows[low][0], rows[high][0], rows[low][1] - rows[low][0], rows[high][1] - rows[high][0]))
+        return int(
+            _between(send, rows[low][0], rows[high][0], rows[low][1] - rows[low][0], rows[high][1] - rows[high][0])
+        )
 
     def lost_ns(self, send: int) -> int:
         """When the client of a lost request learns of it: the interpolated resp - req."""
         rows = self._rows
         low, high = _around([row[0] for row in rows], send)
-        return int(_between(send, rows[low][0], rows[high][0], rows[low][2] - rows[low][0], rows[high][2] - rows[high][0]))
+        return int(
+            _between(send, rows[low][0], rows[high][0], rows[low][2] - rows[low][0], rows[high][2] - rows[high][0])
+        )
 
     def response_ns(self, engine: int) -> int:
         rows = self._answered
         low, high = _around([row[1] for row in rows], engine)
-        return int(_between(engine, rows[low][1], rows[high][1], rows[low][2] - rows[low][1], rows[high][2] - rows[high][1]))
+        return int(
+            _between(engine, rows[low][1], rows[high][1], rows[low][2] - rows[low][1], rows[high][2] - rows[high][1])
+        )
 
 
 def _around(points: list[float], at: float) -> tuple[int, int]:

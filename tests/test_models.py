@@ -1,0 +1,274 @@
+"""Each model's formula with the contract's own numbers (venues.md section 10)."""
+
+from __future__ import annotations
+
+import math
+import random
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.decode import decode
+from core.errors import Problem
+from core.events import OrderFilled
+from core.yaml_nodes import read
+from sim.gateway import Line
+from sim.models import BARS_PRESET, NOTHING, OPTIMISTIC_PRESET, SimulationConfig, assumptions, choose
+from sim.models.impact import NoImpact, SquareRootImpact
+from sim.models.latency import ConstantLatency, LognormalLatency, NoLatency, RecordedLatency
+from sim.models.spread import FixedSpread, NoSpread
+from tiny_run import Script, flat, plan_of, run_of
+
+D = Decimal
+MS = 1_000_000
+F11 = SquareRootImpact(coefficient=D(1), sigma_daily=D("0.03"), volume_daily=D(20_000))
+
+
+def no_past() -> None:
+    return None
+
+
+# --- F1 latency -----------------------------------------------------------------------------------------------------
+
+
+def test_recorded_latency_is_the_contracts_example() -> None:
+    """Rows (0,3,8),(1000,1009,1021) ms; request at 400 -> Le 5.4 -> engine 405.4; Lr 7.8 -> local 413.2."""
+    line = Line(RecordedLatency(rows=[(0, 3, 8), (1000, 1009, 1021)]), 0)
+    engine = line.arrival("main", 400 * MS, "entry")
+    assert engine == 405_400_000
+    assert line.local_at("main", engine) == 413_200_000
+
+
+@pytest.mark.parametrize(
+    ("send", "entry"),
+    [(-50, 3.0), (0, 3.0), (500, 6.0), (1000, 9.0), (5000, 9.0)],
+)
+def test_recorded_latency_is_linear_between_rows_and_flat_beyond_the_ends(send: int, entry: float) -> None:
+    legs = RecordedLatency(rows=[(0, 3, 8), (1000, 1009, 1021)]).legs(random.Random(0))
+    assert legs.request_ns("entry", send * MS) == int(entry * MS)
+
+
+def test_a_recorded_row_without_an_answer_loses_requests_up_to_its_neighbours() -> None:
+    """exch <= 0 at 1000: from 0 to 2000 (both excluded) a request is lost, and we learn after resp - req."""
+    legs: Any = RecordedLatency(rows=[(0, 3, 8), (1000, -1, 1500), (2000, 2003, 2008)]).legs(random.Random(0))
+    lost = [at for at in (0, 1, 500, 1000, 1999, 2000, 3000) if legs.request_ns("entry", at * MS) is None]
+    assert lost == [1, 500, 1000, 1999]
+    assert legs.lost_ns(500 * MS) == 254 * MS  # half way between 8 and 500
+    assert legs.lost_ns(1000 * MS) == 500 * MS
+
+
+def test_constant_legs_and_their_defaults() -> None:
+    """cancel and amend are as entry where they are left out."""
+    legs = ConstantLatency(entry_ms=4 * MS, amend_ms=9 * MS, response_ms=3 * MS).legs(random.Random(0))
+    assert [legs.request_ns(op, 0) for op in ("entry", "cancel", "amend")] == [4 * MS, 4 * MS, 9 * MS]
+    assert legs.response_ns(0) == 3 * MS
+    assert NoLatency().legs(random.Random(0)).request_ns("entry", 5) == 0
+
+
+def test_requests_of_a_session_arrive_in_order_and_so_do_answers() -> None:
+    """arrive = max(send + Le, previous arrival on the same session); another session does not wait."""
+    line = Line(ConstantLatency(entry_ms=10 * MS, cancel_ms=2 * MS, response_ms=5 * MS), 0)
+    assert line.arrival("a", 0, "entry") == 10 * MS
+    assert line.arrival("a", 1 * MS, "cancel") == 10 * MS
+    assert line.arrival("b", 1 * MS, "cancel") == 3 * MS
+    assert line.local_at("a", 100 * MS) == 105 * MS
+    assert line.local_at("a", 90 * MS) == 105 * MS, "an earlier engine time cannot be heard before"
+
+
+def test_lognormal_latency_repeats_with_its_seed_and_has_the_median_and_sigma_it_says() -> None:
+    """ln(x / median) is N(0, sigma): over 20000 draws mean 0 and deviation 0.3, within four standard errors."""
+    model = LognormalLatency(entry_ms=100 * MS, response_ms=7 * MS, sigma=0.3)
+
+    def draws(seed: int) -> list[int]:
+        legs = model.legs(random.Random(seed))
+        return [int(legs.request_ns("entry", 0) or 0) for _ in range(20_000)]
+
+    first = draws(3)
+    assert first == draws(3) != draws(4)
+    logs = [math.log(x / (100 * MS)) for x in first]
+    mean = sum(logs) / len(logs)
+    deviation = math.sqrt(sum((x - mean) ** 2 for x in logs) / len(logs))
+    assert abs(mean) < 4 * 0.3 / math.sqrt(20_000)
+    assert abs(deviation - 0.3) < 4 * 0.3 / math.sqrt(2 * 20_000)
+
+
+# --- F10 spread -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("bps", "price", "tick", "half"),
+    [("1", 60_000.0, 0.1, 1e-4), ("0.5", 60_000.0, 0.1, 5e-5), ("0", 100.0, 0.1, 5e-4), ("1", 2.0, 0.01, 2.5e-3)],
+)
+def test_half_the_spread_is_at_least_half_a_tick(bps: str, price: float, tick: float, half: float) -> None:
+    """h = max(tick / (2 price), half_bps)."""
+    assert FixedSpread(half_bps=D(bps)).half(price, tick) == pytest.approx(half, rel=1e-12)
+    assert NoSpread().half(price, tick) == 0.0
+
+
+PRICED = "{{latency: {{kind: none}}, spread: {{half_bps: '1'}}, impact: {impact}, bars: {{market_participation: '0'}}}}"
+NO_IMPACT = "{kind: none}"
+ROOT = "{kind: square_root, sigma_daily: '0.03', volume_daily: '20000'}"
+
+
+@pytest.mark.parametrize(
+    ("impact", "side", "qty", "price"),
+    [
+        (NO_IMPACT, "buy", 1, "60006.0"),  # F10's example
+        (NO_IMPACT, "sell", 1, "59994.0"),
+        (ROOT, "buy", 50, "60066.0"),  # F11's example: 10 bp of cost and 1 bp of spread
+        (ROOT, "sell", 50, "59934.0"),
+    ],
+)
+async def test_a_taker_pays_the_contracts_price(impact: str, side: str, qty: int, price: str) -> None:
+    plan = plan_of(
+        {"X": flat("60000", "60000", "60000")}, simulation=PRICED.format(impact=impact),
+        balances="{USDT: '10000000'}",
+    )  # fmt: skip
+    (fill,) = (await run_of(plan, s=Script({"side": side, "qty": qty}))).of(OrderFilled)
+    assert (fill.price, fill.reference) == (D(price), D(60000))
+
+
+async def test_slices_without_waiting_pay_the_contracts_memory() -> None:
+    """Two of 25 at once: 7.0711 bp and 12.9289 bp over the 1 bp spread, up to the tick: 60048.5, then 60083.6."""
+    plan = plan_of(
+        {"X": flat("60000", "60000", "60000")}, simulation=PRICED.format(impact=ROOT), balances="{USDT: '10000000'}"
+    )
+    half = {"side": "buy", "qty": 25}
+    fills = (await run_of(plan, s=Script([half, half]))).of(OrderFilled)
+    assert [fill.price for fill in fills] == [D("60048.5"), D("60083.6")]
+
+
+# --- F11 impact -----------------------------------------------------------------------------------------------------
+
+
+def bp(cost: float) -> float:
+    return cost * 1e4
+
+
+def test_a_one_shot_order_pays_two_thirds_of_the_peak() -> None:
+    """Q = 50: I = 15 bp, cost 10 bp."""
+    assert bp(F11.memory().cost("buy", 50.0, 0, no_past)) == pytest.approx(10.0, rel=1e-12)
+
+
+@pytest.mark.parametrize(("age_ms", "second"), [(0, 12.9289), (600_000, 10.4904)])
+def test_the_second_slice_pays_for_the_first_by_how_long_ago_it_was(age_ms: int, second: float) -> None:
+    """Two of 25: 7.0711 bp, then 12.9289 at once (mean 10: nothing gained) or 10.4904 after a half-life."""
+    memory = F11.memory()
+    first = bp(memory.cost("buy", 25.0, 0, no_past))
+    memory.remember("buy", 25.0, 0)
+    then = bp(memory.cost("buy", 25.0, age_ms * MS, no_past))
+    assert (first, then) == (pytest.approx(7.0711, abs=5e-5), pytest.approx(second, abs=5e-5))
+    if not age_ms:
+        assert (first + then) / 2 == pytest.approx(10.0, rel=1e-12)
+
+
+def test_the_other_side_pays_nothing_for_it() -> None:
+    memory = F11.memory()
+    memory.remember("buy", 25.0, 0)
+    assert bp(memory.cost("sell", 25.0, 0, no_past)) == pytest.approx(7.0711, abs=5e-5)
+
+
+@given(st.lists(st.floats(0.01, 100), min_size=1, max_size=20))
+def test_splitting_without_waiting_gains_nothing(slices: list[float]) -> None:
+    """Sum of slice x its cost = whole x the whole's cost."""
+    memory = F11.memory()
+    paid = 0.0
+    for qty in slices:
+        paid += qty * memory.cost("buy", qty, 0, no_past)
+        memory.remember("buy", qty, 0)
+    whole = sum(slices)
+    assert paid == pytest.approx(whole * F11.memory().cost("buy", whole, 0, no_past), rel=1e-9)
+
+
+def test_left_out_sigma_and_volume_are_the_trailing_days_and_nothing_without_a_past() -> None:
+    memory = SquareRootImpact().memory()
+    assert bp(memory.cost("buy", 50.0, 0, lambda: (0.03, 20_000.0))) == pytest.approx(10.0, rel=1e-12)
+    assert memory.cost("buy", 50.0, 0, no_past) == 0.0
+    assert memory.cost("buy", 50.0, 0, lambda: (0.03, 0.0)) == 0.0
+
+
+def test_a_memory_comes_back_from_its_snapshot() -> None:
+    memory, other = F11.memory(), F11.memory()
+    memory.remember("buy", 25.0, 7)
+    other.restore(memory.snapshot())
+    assert other.cost("buy", 25.0, 9 * MS, no_past) == memory.cost("buy", 25.0, 9 * MS, no_past)
+    assert NoImpact().memory() is None
+
+
+# --- fees -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("venue", "side", "fee", "asset"),
+    [
+        # venues.md section 7. USD-M taker 0.5@60000 -> 15 USDT; spot BUY -> 0.0005 base, SELL -> 30 USDT;
+        # Bybit linear 0.055% of 30000 = 16.5.
+        ("binance-usdm", "buy", "15", "USDT"),
+        ("binance-spot", "buy", "0.0005", "XB"),
+        ("binance-spot", "sell", "30", "USDT"),
+        ("bybit-linear", "sell", "16.5", "USDT"),
+        ("bybit-spot", "buy", "0.0005", "XB"),
+    ],
+)
+async def test_a_fee_is_the_venues_rate_in_the_venues_asset(venue: str, side: str, fee: str, asset: str) -> None:
+    plan = plan_of(
+        {"X": flat("60000", "60000", "60000")}, venue=venue, balances="{USDT: '100000', XB: '1'}",
+        leverage=None if venue.endswith("spot") else 5,
+        simulation="{latency: {kind: none}, spread: {kind: none}, impact: {kind: none}}",
+    )  # fmt: skip
+    (fill,) = (await run_of(plan, s=Script({"side": side, "qty": "0.5"}))).of(OrderFilled)
+    assert (fill.fee, fill.fee_asset) == (D(fee), asset)
+
+
+@pytest.mark.parametrize(
+    ("rate", "fee"), [("0.00033333", "0.33333"), ("-0.0001", "-0.1"), ("0.000000000019", "0.00000001")]
+)
+async def test_a_fee_is_quantized_to_eight_decimals_towards_zero(rate: str, fee: str) -> None:
+    """Of 1000 notional: 0.000000019 becomes 0.00000001, a negative rate is a rebate."""
+    ideal = f"{{latency: {{kind: none}}, spread: {{kind: none}}, impact: {{kind: none}}, fees: {{taker: '{rate}'}}}}"
+    done = await run_of(plan_of({"X": flat("100", "100")}, simulation=ideal), s=Script({"side": "buy", "qty": 10}))
+    assert done.of(OrderFilled)[0].fee == D(fee)
+
+
+# --- choosing -------------------------------------------------------------------------------------------------------
+
+
+def config_of(text: str) -> SimulationConfig:
+    problems: list[Problem] = []
+    node = read(text, "x.yaml", problems)
+    assert node is not None
+    config = decode(node, SimulationConfig, problems)
+    assert problems == []
+    assert isinstance(config, SimulationConfig)
+    return config
+
+
+def test_a_symbols_own_model_wins_over_the_runs_and_that_over_the_preset() -> None:
+    config = config_of("{spread: {half_bps: '2'}, symbols: {X: {spread: {kind: none}, impact: {kind: none}}}}")
+    x, y = (choose(config, name, BARS_PRESET) for name in "XY")
+    assert isinstance(x.spread, NoSpread) and isinstance(x.impact, NoImpact)
+    assert y.spread == FixedSpread(half_bps=D(2)) and y.impact == SquareRootImpact()
+    assert x.latency == y.latency == BARS_PRESET.latency
+
+
+def test_defaults_are_honest_and_a_scenario_has_none() -> None:
+    """Design section 8: bars 125/125/0 ms, half_bps 0.5, participation 0.1, trailing square-root impact."""
+    latency = BARS_PRESET.latency
+    assert isinstance(latency, ConstantLatency)
+    assert (latency.entry_ms, latency.response_ms, latency.feed_ns) == (125 * MS, 125 * MS, 0)
+    assert BARS_PRESET.spread == FixedSpread(half_bps=D("0.5"))
+    assert BARS_PRESET.bars.participation == D("0.1")
+    impact = BARS_PRESET.impact
+    assert isinstance(impact, SquareRootImpact) and impact.sigma_daily is None and impact.volume_daily is None
+    assert isinstance(NOTHING.latency, NoLatency) and isinstance(NOTHING.spread, NoSpread)
+    assert OPTIMISTIC_PRESET.bars.participation == 1
+
+
+def test_every_assumption_is_one_line_that_says_whether_it_was_chosen() -> None:
+    lines = assumptions(BARS_PRESET, config_of("{spread: {half_bps: '0.5'}}"))
+    assert [line.split(":")[0] for line in lines] == ["latency", "bars", "spread", "impact"]
+    assert ["(default)" in line for line in lines] == [True, True, False, True]
+    assert all("\n" not in line for line in lines)
