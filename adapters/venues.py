@@ -33,7 +33,11 @@ def load_rules(name: str) -> VenueRules:
     path = HERE / folder / "rules.yaml"
     node = parse(path.read_text(encoding="utf-8"), str(path.relative_to(HERE.parent)))
     problems: list[Problem] = []
-    rules = decode(node.value[part], VenueRules, problems)  # type: ignore[index, call-overload]
+    written = node.child(part)
+    if written is None:
+        missing = Problem(node.line, part, f"expected the rules of {name}, found nothing: restore the file")
+        raise ConfigError(f"adapters/{folder}/rules.yaml", [missing])
+    rules = decode(written, VenueRules, problems)
     if rules is None or problems:
         raise ConfigError(f"adapters/{folder}/rules.yaml", problems)
     return rules

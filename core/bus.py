@@ -12,6 +12,7 @@ from __future__ import annotations
 import inspect
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -20,6 +21,11 @@ from core.errors import InvariantBroken
 from core.events import Event
 
 Handler = Callable[[Any], None] | Callable[[Any], Awaitable[None]]
+
+Plain = tuple[Callable[[Any], None], ...]
+Mixed = tuple[tuple[Callable[[Any], Any], bool], ...]
+"""Handlers, and whether each must be awaited."""
+IS_AWAKE = attrgetter("awake")
 
 QUEUE_MAXIMUM = 100_000
 """Events that one event may be followed by before the run is declared a loop. A guess: a hundred times the largest
@@ -37,14 +43,15 @@ class BusStatistics(msgspec.Struct, frozen=True):
 class Bus:
     """Carries events from who made them to who asked for their type."""
 
-    __slots__ = ("_dispatched", "_plain", "_queue", "_routes", "_waiting", "publish")
+    __slots__ = ("_dispatched", "_known", "_plain", "_queue", "_routes", "_waiting", "publish")
 
     def __init__(self) -> None:
         self._queue: deque[Event] = deque()
         self._routes: dict[type[Event], list[Subscription]] = {}
+        self._known: dict[type[Event], dict[tuple[bool, ...], tuple[Plain, Mixed]]] = {}
         # What `drain` reads: per type, handlers to call, and whether any of them must be awaited.
-        self._plain: dict[type[Event], tuple[Callable[[Any], None], ...]] = {}
-        self._waiting: dict[type[Event], tuple[tuple[Callable[[Any], Any], bool], ...]] = {}
+        self._plain: dict[type[Event], Plain] = {}
+        self._waiting: dict[type[Event], Mixed] = {}
         self._dispatched = 0
         self.publish: Callable[[Event], None] = self._queue.append
         """Append an event. It reaches nobody before the event in hand has reached everybody."""
@@ -55,18 +62,28 @@ class Bus:
         subscription = Subscription(self, types, handler)
         for kind in types:
             self._routes.setdefault(kind, []).append(subscription)
+            self._known[kind] = {}
             self._route(kind)
         return subscription
 
     def _route(self, kind: type[Event]) -> None:
-        """Who hears a type now, as `drain` reads it."""
-        awake = [s for s in self._routes[kind] if s.awake]
-        self._plain.pop(kind, None)
-        self._waiting.pop(kind, None)
-        if any(s.awaited for s in awake):
-            self._waiting[kind] = tuple((s.handler, s.awaited) for s in awake)
-        elif awake:
-            self._plain[kind] = tuple(s.handler for s in awake)
+        """Who hears a type now, as `drain` reads it. The same set of listeners is put together only once."""
+        awake = tuple(map(IS_AWAKE, self._routes[kind]))
+        route = self._known[kind].get(awake)
+        if route is None:
+            hearing = [subscription for subscription in self._routes[kind] if subscription.awake]
+            plain = tuple(s.handler for s in hearing)
+            mixed = tuple((s.handler, s.awaited) for s in hearing) if any(s.awaited for s in hearing) else ()
+            route = self._known[kind][awake] = (plain, mixed)
+        plain, mixed = route
+        if mixed or not plain:
+            self._plain.pop(kind, None)
+        else:
+            self._plain[kind] = plain
+        if mixed:
+            self._waiting[kind] = mixed
+        else:
+            self._waiting.pop(kind, None)
 
     def hears(self, kind: type[Event]) -> bool:
         """Whether anybody subscribed: an event nobody hears need not be made."""

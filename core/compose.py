@@ -11,7 +11,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from core.config import Config, config_error, read_config, read_config_text, resolved_yaml
 from core.config_checks import Mode
@@ -21,6 +21,9 @@ from core.instruments import Instrument, decimals_of
 from core.plan import Key, Plan, StreamPlan, VenuePlan
 from core.yaml_nodes import Node
 
+if TYPE_CHECKING:
+    from core.engine import Engine
+
 CACHE = ".cache"
 """Folder of cached market data, beside the place the program is started in."""
 MINUTE_NS = 60_000_000_000
@@ -28,7 +31,7 @@ Progress = Callable[[str, int, int], None]
 """(what, done, total)"""
 
 
-def compose(config: str | Path | Plan, *, assignments: tuple[str, ...] = (), **parts: Any) -> Any:
+def compose(config: str | Path | Plan, *, assignments: tuple[str, ...] = (), **parts: Any) -> Engine:
     """An `Engine` for a config file or a plan. `parts` go to `assemble`: mode, journal_path, progress, strategies."""
     from core.engine import Engine
 
@@ -165,7 +168,8 @@ class _Reader:
 
         streams: list[StreamPlan] = []
         for at, entry in enumerate(self.config.data):
-            source = decode(entry.source, Source, self.problems)  # type: ignore[arg-type]
+            # A union of structs is as good as a struct to `decode`; the type checker has no name for that.
+            source: Source | None = decode(entry.source, Source, self.problems)  # type: ignore[arg-type]
             if entry.kind != "bars":
                 self._say(f"data[{at}].kind", f"{entry.kind} are not read yet: bars are")
                 continue
@@ -173,7 +177,7 @@ class _Reader:
             if source is None or venue is None or entry.interval is None:
                 continue
             try:
-                opened = source.open(  # type: ignore[attr-defined]
+                opened = source.open(
                     venue=venue.name,
                     symbol=entry.symbol,
                     interval_ns=entry.interval,

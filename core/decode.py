@@ -93,11 +93,11 @@ def _plain(node: Node, base: Any, problems: list[Problem]) -> Any:
 # --- structs --------------------------------------------------------------------------------------------------------
 
 
-def _struct_of(node: Node, members: Sequence[type], problems: list[Problem]) -> Any:
+def _struct_of(node: Node, members: Sequence[type[msgspec.Struct]], problems: list[Problem]) -> Any:
     """One of several structs, told apart by the tag field where they have one (`kind`)."""
     if not isinstance(node.value, dict):
         return _wrong(node, "a mapping", problems)
-    tag_field = members[0].__struct_config__.tag_field  # type: ignore[attr-defined]
+    tag_field = members[0].__struct_config__.tag_field
     given = node.value.get(tag_field) if tag_field else None
     if given is None or given.tag == "null":
         keys = {key for key in node.value if key != tag_field}
@@ -105,7 +105,7 @@ def _struct_of(node: Node, members: Sequence[type], problems: list[Problem]) -> 
         return _struct(node, next(fitting, members[0]), problems)
     if given.tag == REFUSED:
         return FAILED
-    tags = {str(member.__struct_config__.tag): member for member in members}  # type: ignore[attr-defined]
+    tags = {str(member.__struct_config__.tag): member for member in members}
     try:
         name = text_of(given)
         member = _imported(name) if ":" in name else named(name, tags)
@@ -115,10 +115,10 @@ def _struct_of(node: Node, members: Sequence[type], problems: list[Problem]) -> 
     return _struct(node, member, problems, tag_field)
 
 
-def _struct(node: Node, cls: type, problems: list[Problem], tag_field: str | None = None) -> Any:
+def _struct(node: Node, cls: type[msgspec.Struct], problems: list[Problem], tag_field: str | None = None) -> Any:
     assert isinstance(node.value, dict), "the caller has looked"
     fields = {field.encode_name: field for field in fields_of(cls)}
-    tag_field = tag_field or cls.__struct_config__.tag_field  # type: ignore[attr-defined]
+    tag_field = tag_field or cls.__struct_config__.tag_field
     known = [*([tag_field] if tag_field else []), *fields]
     values: dict[str, Any] = {}
     suggested: set[str] = set()
@@ -153,7 +153,7 @@ def _struct(node: Node, cls: type, problems: list[Problem], tag_field: str | Non
     return built
 
 
-def _imported(name: str) -> type:
+def _imported(name: str) -> type[msgspec.Struct]:
     """The struct a user's own `package.module:Struct` names. Raises ValueError in one line, whatever the module did."""
     if not IMPORT_PATH.fullmatch(name):
         raise ValueError(f"expected an import path like package.module:Struct, found {escaped(name)}")
@@ -164,7 +164,7 @@ def _imported(name: str) -> type:
         said = (str(error).splitlines() or [""])[0]
         raise ValueError(f"cannot import {module_name}: {type(error).__name__}: {escaped(said)}") from error
     found = getattr(module, attribute, None)
-    if isinstance(found, type) and _is_struct(found):
+    if isinstance(found, type) and issubclass(found, msgspec.Struct):
         return found
     if found is not None:
         raise ValueError(f"{name} is no msgspec.Struct: a model is a struct whose fields are its settings")

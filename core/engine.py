@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
@@ -54,7 +54,7 @@ class EngineParts:
     host: StrategyHost
     symbols: dict[str, tuple[str, str]]
     """Names a wish of the embedding program may use, to (venue, symbol)."""
-    tasks: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+    tasks: list[Callable[[], Coroutine[Any, Any, None]]] = field(default_factory=list)
     """Rim tasks, children of the engine's task group."""
     endings: list[Callable[[], None]] = field(default_factory=list)
     """What has something to do when the run is over."""

@@ -1,15 +1,16 @@
 """Equity over time: a row per fill, funding and liquidation, and at each full interval, marked at our last known price.
 
-A row at a full interval T shows what was known when everything of T had been heard: it is made with the first event after
-T. While nothing is held such rows are not even counted one by one; what is collected becomes arrays of exact integers,
-many rows at once.
+A row at a full interval T shows what was known when everything of T had been heard: it is made with the first event
+after T. While nothing is held such rows are not even counted one by one; what is collected becomes arrays of exact
+integers, many rows at once.
 """
 
 from __future__ import annotations
 
 from array import array
 from decimal import Decimal
-from typing import Any
+from itertools import repeat
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -25,8 +26,9 @@ ROWS_MAXIMUM = 16_384
 """Rows collected before they become arrays: lists are quick to grow, arrays are small to keep."""
 INT64_SAFE = 2**62
 Key = tuple[str, str]
-Ints = array | list[int]
-"""Mantissas of rows to come: 64 bits each, or Python ints where one does not fit."""
+Ints: TypeAlias = "array[int] | list[int]"
+"""Mantissas of rows to come: 64 bits each, or Python ints where one does not fit. A text: Python 3.11's own `array`
+cannot be subscripted."""
 
 
 class EquityRecorder:
@@ -59,7 +61,11 @@ class EquityRecorder:
         self.bars: Subscription | None = None
         """Our place on the bus for bars; it rests while nothing is held."""
         self._ts = array("q")
-        self._cash: Ints = array("q")
+        self._counted = 0
+        """Rows that belong to a stretch which is over."""
+        self._counts: list[int] = []
+        self._cash: list[int] = []
+        """Per stretch: how many rows it has, and the cash in all of them."""
         self._cash_now = 0
         self._held: list[tuple[Key, array[float]]] = []
         """Symbols held now, with the list their prices go to."""
@@ -134,29 +140,32 @@ class EquityRecorder:
             price.append(self._portfolio.marks[key])
 
     def _end_stretch(self) -> None:
-        """Fill in what the rows since the last change have in common."""
-        count = len(self._ts) - len(self._cash)
+        """Note what the rows since the last change have in common."""
+        count = len(self._ts) - self._counted
         if not count:
             return
-        self._cash = _extended(self._cash, self._cash_now, count)
+        self._counted += count
+        self._counts.append(count)
+        self._cash.append(self._cash_now)
         for column in self._columns.values():
-            column.qty = _extended(column.qty, column.lots, count)
-            column.cost = _extended(column.cost, column.cost_now, count)
+            column.qty.append(column.lots)
+            column.cost.append(column.cost_now)
             if not column.lots:
-                column.price.extend([0.0] * count)
+                column.price.extend(repeat(0.0, count))
 
     def _compute(self) -> None:
         """Turn the rows collected so far into arrays of exact integers."""
         self._end_stretch()
         if not self._ts:
             return
-        cash = _integers(self._cash)
+        counts = np.array(self._counts)
+        cash = np.repeat(_integers(self._cash), counts)
         equity: Any = cash
         unrealized: Any = np.zeros(len(cash), dtype=np.int64)
         exposure: Any = unrealized
         for column in self._columns.values():
-            value = column.values(self.scale)
-            cost = _integers(column.cost)
+            value = column.values(self.scale, counts)
+            cost = np.repeat(_integers(column.cost), counts)
             if max(int(abs(a).max()) for a in (value, cost, equity)) >= INT64_SAFE // 4:
                 value, cost, equity = value.astype(object), cost.astype(object), equity.astype(object)
             unrealized = unrealized + value - cost
@@ -164,7 +173,7 @@ class EquityRecorder:
             equity = equity + (value if column.spot else value - cost)
             column.clear()
         self._chunks.append((np.array(self._ts, dtype=np.int64), equity, cash, unrealized, exposure))
-        self._ts, self._cash = array("q"), array("q")
+        self._ts, self._counts, self._cash, self._counted = array("q"), [], [], 0
         self._held = [(key, column.price) for key, column in self._columns.items() if column.lots]
 
     def _refresh(self) -> None:
@@ -173,10 +182,10 @@ class EquityRecorder:
         for column in self._columns.values():
             column.lots, column.cost_now = column.lots_deposited, column.cost_deposited
         for book in self._portfolio.books.values():
-            column = self._columns.get((book.venue, book.symbol))  # type: ignore[assignment]
-            if book.qty and column is not None:
-                column.lots += int(book.qty.scaleb(column.qty_scale, LEDGER))
-                column.cost_now += int(book.cost.scaleb(self.scale, LEDGER))
+            own = self._columns.get((book.venue, book.symbol))
+            if book.qty and own is not None:
+                own.lots += int(book.qty.scaleb(own.qty_scale, LEDGER))
+                own.cost_now += int(book.cost.scaleb(self.scale, LEDGER))
         self._held = [(key, column.price) for key, column in self._columns.items() if column.lots]
         if self.bars is not None:
             self.bars.listen(bool(self._held))
@@ -205,28 +214,23 @@ class _Column:
         return worth
 
     def clear(self) -> None:
-        self.qty: Ints = array("q")
-        self.cost: Ints = array("q")
+        self.qty: list[int] = []
+        self.cost: list[int] = []
+        """Per stretch."""
         self.price = array("d")
+        """Per row; 0 where nothing is held."""
 
-    def values(self, scale: int) -> Any:
-        """qty x price per row, as mantissas of `scale`."""
+    def values(self, scale: int, counts: Any) -> Any:
+        """qty x price per row, as mantissas of `scale`; `counts` says how many rows each stretch has."""
         prices = np.rint(np.array(self.price) * 10.0**self.price_scale).astype(np.int64)
         factor = 10 ** (scale - self.price_scale - self.qty_scale)
-        qty = _integers(self.qty)
+        qty = np.repeat(_integers(self.qty), counts)
         if int(abs(qty).max()) * int(prices.max()) * factor >= INT64_SAFE:
             return qty.astype(object) * prices.astype(object) * factor
         return qty * prices * factor
 
 
-def _extended(values: Ints, value: int, count: int) -> Ints:
-    """`values` with `count` times `value` at the end; a list of Python ints once they do not fit into 64 bits."""
-    if type(values) is array and -INT64_SAFE < value < INT64_SAFE:
-        values.extend(array("q", [value]) * count)
-        return values
-    return [*values, *[value] * count]
-
-
-def _integers(values: Ints) -> Any:
+def _integers(values: list[int]) -> Any:
     """int64 where they fit, else Python ints."""
-    return np.array(values, dtype=np.int64 if type(values) is array else object)
+    fits = -INT64_SAFE < min(values) and max(values) < INT64_SAFE
+    return np.array(values, dtype=np.int64 if fits else object)

@@ -1,8 +1,8 @@
 """The ExecutionEngine: signals become orders, and every order's life is followed.
 
-A signal is sized here (quantity, notional, fraction of capital, target), put onto the instrument's grid, and proposed to
-the RiskEngine. What cannot be an order is denied with the reason; a target that is reached already sends nothing and is
-counted.
+A signal is sized here (quantity, notional, fraction of capital, target), put onto the instrument's grid, and proposed
+to the RiskEngine. What cannot be an order is denied with the reason; a target that is reached already sends nothing and
+is counted.
 """
 
 from __future__ import annotations
@@ -223,8 +223,8 @@ class ExecutionEngine:
 
     def _cancel(self, signal: Signal) -> None:
         if signal.cancel is True:
-            for order in self._working.open_orders(signal.venue, signal.symbol, signal.strategy):
-                self._propose_cancel(signal.ts, order)
+            for each in self._working.open_orders(signal.venue, signal.symbol, signal.strategy):
+                self._propose_cancel(signal.ts, each)
             return
         order = self._working.named(signal.strategy, str(signal.cancel))
         if order is None or order.status in TERMINAL:

@@ -53,12 +53,20 @@ class Instrument(msgspec.Struct, frozen=True, dict=True):
         self.__dict__["price_unit"] = Decimal(1).scaleb(-self.price_precision)
         self.__dict__["qty_unit"] = Decimal(1).scaleb(-self.quantity_precision)
 
-    if TYPE_CHECKING:
-        tick_float: float
-        step_float: float
-        price_unit: Decimal
-        """The smallest price with `price_precision` decimals."""
-        qty_unit: Decimal
+    if TYPE_CHECKING:  # to the type checker they are properties: annotated names would be fields of the struct
+
+        @property
+        def tick_float(self) -> float: ...
+
+        @property
+        def step_float(self) -> float: ...
+
+        @property
+        def price_unit(self) -> Decimal:
+            """The smallest price with `price_precision` decimals."""
+
+        @property
+        def qty_unit(self) -> Decimal: ...
 
     # --- floats onto the grid ---------------------------------------------------------------------------------------
 

@@ -38,7 +38,8 @@ class Journal:
     """Hears events, keeps the digest, and writes records where a path was given.
 
     Events are frozen, so they are only collected as they come and encoded many at a time: `collect` is a list's own
-    append. What starts a chain of events (signals, commands, timers) comes to `on_batch`, which looks at the heap's size.
+    append. What starts a chain of events (signals, commands, timers) comes to `on_batch`, which looks at the heap's
+    size.
     """
 
     def __init__(

@@ -174,8 +174,8 @@ class Portfolio:
         self._move(fill, asset, delta, "fill")
         if self.balances[asset] - self._cost[asset] != self.deposits.get(asset, ZERO) + self._flow[asset]:
             raise InvariantBroken(
-                f"{asset[1]} is not conserved: wallet {self.balances[asset]} - cost {self._cost[asset]} is not deposits "
-                f"{self.deposits.get(asset, ZERO)} + flow {self._flow[asset]} after {fill!r}"
+                f"{asset[1]} is not conserved: wallet {self.balances[asset]} - cost {self._cost[asset]} is not "
+                f"deposits {self.deposits.get(asset, ZERO)} + flow {self._flow[asset]} after {fill!r}"
             )
 
     def _book_spot(self, fill: OrderFilled, book: Position, instrument: Instrument) -> None:

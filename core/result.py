@@ -150,8 +150,8 @@ def _recount_softly(record: RunRecord) -> list[str]:
     return []
 
 
-def _records(things: Any, kind: type, times: frozenset[str]) -> Table:
-    names = kind.__struct_fields__  # type: ignore[attr-defined]
+def _records(things: Any, kind: type[Trade | OrderFilled], times: frozenset[str]) -> Table:
+    names = kind.__struct_fields__
     return Table(lambda: {name: [getattr(thing, name) for thing in things] for name in names}, len(things), times)
 
 

@@ -5,7 +5,7 @@ journal, orders, portfolio, metrics, strategies. State first, opinion last.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -59,7 +59,7 @@ class Outside:
     subscribe: Callable[[str, str, str], None]
     on_command: Callable[[Any], None]
     assumptions: list[str]
-    tasks: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+    tasks: list[Callable[[], Coroutine[Any, Any, None]]] = field(default_factory=list)
     world: Any = None
 
 

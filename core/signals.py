@@ -1,8 +1,8 @@
 """What a strategy answered, turned into signals or refused.
 
-An answer is None, a `Signal`, a mapping, or a list of those. A mapping has the keys of `Signal`; `action: buy|sell|hold`
-is accepted for `side`, `id` for `tag`. Numbers may be int, float, Decimal or text; NaN, infinities, negative sizes,
-unknown keys and unknown symbols are refused with one sentence, and nothing of the answer is sent.
+An answer is None, a `Signal`, a mapping, or a list of those. A mapping has the keys of `Signal`; it may also say
+`action: buy|sell|hold` for `side` and `id` for `tag`. Numbers may be int, float, Decimal or text; NaN, infinities,
+negative sizes, unknown keys and unknown symbols are refused with one sentence, and nothing of the answer is sent.
 """
 
 from __future__ import annotations

@@ -177,7 +177,7 @@ class StrategyHost:
                     self._fail(hosted, "generate_signals", bar, error)
 
     def _simple_handler(self, hosted: HostedStrategy) -> Callable[[Bar], None]:
-        """`on_bar` for one plain strategy that sees one symbol's own bars as a view: the same, without the questions."""
+        """`on_bar` for one plain strategy that sees one symbol's own bars as a view: the same without the questions."""
         market, state, call = hosted.market, hosted.state, hosted.call
         view = hosted.views[hosted.first]
         push = view.push

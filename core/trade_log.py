@@ -210,7 +210,7 @@ class TradeLog:
         book.fees += fee
         book.exit_qty += qty
         book.exit_value += value
-        side = "long" if longs else "short"
+        side: Literal["long", "short"] = "long" if longs else "short"
         book.qty -= qty if longs else -qty
         book.cost -= moved
         if book.is_open:

@@ -6,7 +6,7 @@ is who moves: there a world asks everybody in turn, here every part is a task th
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from core.events import Event
@@ -67,7 +67,7 @@ def taped_outside(
         on_last=on_last,
         on_end=on_end,
     )
-    tasks: list[Callable[[], Awaitable[None]]] = [
+    tasks: list[Callable[[], Coroutine[Any, Any, None]]] = [
         feed.push_rows,
         *(venue.run for venue in venues.values()),
         reports.run,

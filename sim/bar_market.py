@@ -44,7 +44,7 @@ class BarCursor(Protocol):
     tape_id: str
 
     def at(self, ts: int) -> Any:
-        """Move to the bar that contains `ts` and return it, or None in a hole; afterwards `next_open` is the one after."""
+        """Move to the bar that contains `ts` and return it, or None in a hole; `next_open` is then the one after."""
         ...
 
     def next_open(self) -> int:
@@ -317,7 +317,8 @@ class BarMarket:
         numerator, denominator = self._cap
         if not numerator:
             return None
-        return max(0, numerator * self.bar.volume // denominator - self._taken)
+        room: int = max(0, numerator * self.bar.volume // denominator - self._taken)
+        return room
 
     def _taker_price(self, order: VenueOrder, reference: float, qty: float, at: int) -> Decimal:
         instrument, side = self.instrument, order.terms.side

@@ -74,7 +74,8 @@ class BarPath:
             u: Exact = self.walked[leg]
             if since > t0:
                 a = self.price_at(since)
-                u = u + abs(a - self.prices[leg])
+                walked = a - self.prices[leg]
+                u = u + (walked if walked >= 0 else -walked)
                 t0 = since
             x, y = sign * a, sign * b
             if x < bound and begin is None:

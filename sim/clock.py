@@ -1,8 +1,8 @@
 """Simulated time: moves only when the world moves it, never back.
 
 A rim task (of the program around us) that used `sleep_until` or an event stream *holds* time from its wake-up to its
-next such call or its end: what it does at t reaches the inside at t. A hold of 30 s wall time ends the run and names the
-task.
+next such call or its end: what it does at t reaches the inside at t. A hold of 30 s wall time ends the run and names
+the task.
 """
 
 from __future__ import annotations

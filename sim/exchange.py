@@ -1,8 +1,8 @@
 """The ExecutionSimulator: one venue as it would treat us. Requests arrive, are checked, matched, and answered.
 
-Everything here happens in engine time. `next_moment` says when something of ours happens next, `step` lets it happen, in
-the order of F0: market data (fills), expiries and triggers, then client requests in order of arrival. Answers are core
-events already stamped with when we learn of them; `emit` takes them to whoever carries them home.
+Everything here happens in engine time. `next_moment` says when something of ours happens next, `step` lets it happen,
+in the order of F0: market data (fills), expiries and triggers, then client requests in order of arrival. Answers are
+core events already stamped with when we learn of them; `emit` takes them to whoever carries them home.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from core.venue_rules import VenueRules
 from sim.account import VenueAccount
 from sim.bar_market import INF, BarMarket
 from sim.validation import Refusal, first_failure
-from sim.venue_order import VenueOrder
+from sim.venue_order import EventKeys, OwnerKeys, VenueOrder
 
 ZERO = Decimal(0)
 EIGHT = Decimal("1e-8")
@@ -356,13 +356,13 @@ class ExecutionSimulator:
 
     # --- cancel and amend -------------------------------------------------------------------------------------------
 
-    def _cancel(self, request: tuple[str, OrderTerms | None, tuple[str, ...]], at: int) -> None:
+    def _cancel(self, request: tuple[str, OrderTerms | None, OwnerKeys], at: int) -> None:
         order_id, _, keys = request
         order = self.orders.get(order_id)
         if order is None or not order.is_open:
             answer = self.rules.errors["unknown_cancel"]
             local = self._local_at(keys[4], at)
-            self._emit(CancelRejected(local, at, *keys, order_id, answer.code, answer.message), order)  # type: ignore[arg-type]
+            self._emit(CancelRejected(local, at, *keys, order_id, answer.code, answer.message), order)
             return
         self._cancel_order(order, at, "request")
 
@@ -371,14 +371,14 @@ class ExecutionSimulator:
         self._emit(OrderCanceled(*self._keys(order, at), reason, self.rules.expiry_words.get(reason)), order)
         self._end(order)
 
-    def _amend(self, request: tuple[str, Decimal | None, Decimal, tuple[str, ...]], at: int) -> None:
+    def _amend(self, request: tuple[str, Decimal | None, Decimal, OwnerKeys], at: int) -> None:
         order_id, price, qty, keys = request
         order = self.orders.get(order_id)
         case = "unknown_amend" if order is None or not order.is_open else self._amend_failure(order, price, qty)
         if case is not None or order is None:
             answer = self.rules.errors[case or "unknown_amend"]
             local = self._local_at(keys[4], at)
-            self._emit(AmendRejected(local, at, *keys, order_id, answer.code, answer.message), order)  # type: ignore[arg-type]
+            self._emit(AmendRejected(local, at, *keys, order_id, answer.code, answer.message), order)
             return
         if qty <= order.filled:
             self._cancel_order(order, at, "amend")
@@ -447,7 +447,7 @@ class ExecutionSimulator:
 
     # --- small things -----------------------------------------------------------------------------------------------
 
-    def _keys(self, order: VenueOrder, at: int) -> tuple[Any, ...]:
+    def _keys(self, order: VenueOrder, at: int) -> EventKeys:
         t = order.terms
         return (self._local_at(t.session, at), at, *order.keys)
 

@@ -51,7 +51,7 @@ class SimFeed:
     """Every tape of the run: decoded batches for the world to hand on."""
 
     def __init__(self, tapes: list[Tape], feed_ns: dict[str, int]) -> None:
-        self._tapes = {(tape.venue, tape.symbol, tape.kind): tape for tape in tapes}
+        self._tapes: dict[tuple[str, str, str], Tape] = {(tape.venue, tape.symbol, tape.kind): tape for tape in tapes}
         self._feed_ns = feed_ns
         self._streams: list[BarStream] = []
         self._batches: Iterator[list[Bar]] = iter(())
@@ -228,7 +228,7 @@ class TapeCursor:
         return int(np.searchsorted(self._opens, ts, side="right")) - 1
 
     def _open_of(self, row: int) -> int:
-        return self._opens.item(row)  # type: ignore[no-any-return]
+        return self._opens.item(row)  # type: ignore[no-any-return]  # int64: always an int
 
     def _read(self, row: int) -> BarRow:
         o, high, low, close, volume = self._prices

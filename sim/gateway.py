@@ -13,8 +13,8 @@ from typing import Any
 from core.commands import AmendOrder, Approved, CancelOrder, SubmitOrder
 from core.events import Event, OrderRejected
 from sim.exchange import ExecutionSimulator
-from sim.models.latency import LatencyModel
-from sim.venue_order import VenueOrder
+from sim.models.latency import LatencyModel, Operation
+from sim.venue_order import OwnerKeys, VenueOrder
 
 
 class Line:
@@ -26,9 +26,9 @@ class Line:
         self._answers: dict[str, int] = {}
         self._last: tuple[str, int, int] = ("", 0, 0)
 
-    def arrival(self, session: str, send: int, operation: str) -> int | None:
+    def arrival(self, session: str, send: int, operation: Operation) -> int | None:
         """Engine time at which a request sent at `send` arrives; None where it is lost."""
-        leg = self._legs.request_ns(operation, send)  # type: ignore[arg-type]
+        leg = self._legs.request_ns(operation, send)
         if leg is None:
             return None
         at = send + leg
@@ -59,6 +59,7 @@ class Line:
 
     def lost_at(self, send: int) -> int:
         """When the sender of a lost request learns of it: no answer of the venue, so it keeps none waiting."""
+        # Only legs that lose requests are ever asked, and those know `lost_ns`.
         return send + self._legs.lost_ns(send)  # type: ignore[attr-defined,no-any-return]
 
 
@@ -96,7 +97,7 @@ class SimGateway:
         elif type(command) is AmendOrder:
             self._send(command, "amend", "amend", (command.order_id, command.price, command.qty, _keys(command)))
 
-    def _send(self, command: Approved, operation: str, kind: str, payload: Any) -> None:
+    def _send(self, command: Approved, operation: Operation, kind: str, payload: Any) -> None:
         arrive_at = self._line.arrival(command.session, command.ts, operation)
         if arrive_at is None:
             self._deliver(
@@ -117,5 +118,5 @@ class SimGateway:
         self._sent()
 
 
-def _keys(command: Approved) -> tuple[str, str, str, str, str]:
+def _keys(command: Approved) -> OwnerKeys:
     return command.venue, command.symbol, command.position_side, command.strategy, command.session

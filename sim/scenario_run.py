@@ -16,6 +16,7 @@ from core.orders import OrderStatus, OrderTerms
 from core.venue_rules import VenueRules
 from sim.bar_market import INF
 from sim.gateway import Line
+from sim.models.latency import Operation
 from sim.scenario import NotCovered, Outcome, Ran
 from sim.scenario_bars import last_price, tape_of
 from sim.scenario_compare import ActualEvent, ActualState
@@ -27,7 +28,7 @@ from sim.scenario_venue import models_of, read_models, settle_asset, venue_of
 from sim.venue_order import VenueOrder
 
 NS_PER_MS = 1_000_000
-OPERATIONS = {"submit": "entry", "amend": "amend", "cancel": "cancel", "cancel_all": "cancel"}
+OPERATIONS: dict[str, Operation] = {"submit": "entry", "amend": "amend", "cancel": "cancel", "cancel_all": "cancel"}
 """Kind of a request to the leg of the latency model it travels."""
 STRATEGY = "scenario"
 SIDE: PositionSide = "net"

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from core.events import OrderType
+from core.events import OrderType, PositionSide
 from core.orders import TERMINAL, OrderStatus, OrderTerms
+
+OwnerKeys = tuple[str, str, PositionSide, str, str]
+"""Venue, symbol, position side, strategy, session: whose a request is, in the order in which events carry it."""
+EventKeys = tuple[int, int, str, str, PositionSide, str, str, str]
+"""What every order event of a venue begins with: `ts`, `ts_venue`, the owner's keys, the order's id."""
 
 ZERO = Decimal(0)
 RISES = {

@@ -1,9 +1,9 @@
 """Who moves time in a simulation. The world is the inbox: asking it for the next event is what moves time.
 
-t = the earliest of: a due timer, the receipt of a market event somebody hears, a report under way. The venues advance in
-engine time up to t and not further, and stop at the first effect of ours, because its report may be the new t. What the
-inside does at t reaches no venue before t, so nothing is ever taken back. At one nanosecond: the venue's own order (F0),
-then what we learn (order events, then market events), then timers.
+t = the earliest of: a due timer, the receipt of a market event somebody hears, a report under way. The venues advance
+in engine time up to t and not further, and stop at the first effect of ours, because its report may be the new t. What
+the inside does at t reaches no venue before t, so nothing is ever taken back. At one nanosecond: the venue's own order
+(F0), then what we learn (order events, then market events), then timers.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from sim.feed import SimFeed
 from sim.gateway import SimGateway
 
 ROUNDS_MAXIMUM = 1000
-"""Requests answered at one nanosecond before the run is declared a loop (zero latency lets a strategy answer itself)."""
+"""Requests answered at one nanosecond before it is called a loop (zero latency lets a strategy answer itself)."""
 YIELD_SECONDS = 0.010
 """Wall time after which other tasks of the event loop get a turn; no effect on results."""
 YIELD_CHECK = 32

@@ -41,6 +41,7 @@ class EmaCross:
 
     def _decide(self, position_state: Any) -> dict[str, Any] | None:
         held = position_state.qty
+        # `_fast` is set before the first decision; an assert here would be paid on every bar.
         if not held:
             return {"side": "buy", "qty": self._qty} if self._fast > self._slow else None  # type: ignore[operator]
         return {"close": True} if self._fast < self._slow else None  # type: ignore[operator]

@@ -75,7 +75,8 @@ class ImpactMemory:
             return 0.0
         before = self._decayed(side, at)
         scale = 2.0 / 3.0 * self._coefficient * sigma / volume**0.5
-        return scale * ((before + qty) ** 1.5 - before**1.5) / qty
+        cost: float = scale * ((before + qty) ** 1.5 - before**1.5) / qty
+        return cost
 
     def remember(self, side: str, qty: float, at: int) -> None:
         """A taker fill of ours happened: what comes soon after on the same side pays for it too."""
@@ -88,7 +89,8 @@ class ImpactMemory:
         since, qty = known
         if self._half_life <= 0.0:
             return 0.0
-        return qty * 2.0 ** (-(at - since) / self._half_life)
+        left: float = qty * 2.0 ** (-(at - since) / self._half_life)
+        return left
 
     def snapshot(self) -> dict[str, tuple[int, float]]:
         return dict(self._fills)

@@ -44,8 +44,11 @@ class NoLatency(msgspec.Struct, frozen=True, tag_field="kind", tag="none"):
 
 
 class ConstantLatency(msgspec.Struct, frozen=True, tag_field="kind", tag="constant"):
-    """The same delay every time, in milliseconds. Assumes: no jitter, no overload. Fails when: the market is fast, which
-    is when venues are slow (recorded rows show it). Source: the user's own round-trip measurement."""
+    """The same delay every time, in milliseconds.
+
+    Assumes: no jitter, no overload. Fails when: the market is fast, which is when venues are slow (recorded rows show
+    it). Source: the user's own round-trip measurement.
+    """
 
     entry_ms: NonNegativeMillis = 0
     cancel_ms: NonNegativeMillis | None = None
@@ -68,9 +71,10 @@ class ConstantLatency(msgspec.Struct, frozen=True, tag_field="kind", tag="consta
 
 
 class LognormalLatency(msgspec.Struct, frozen=True, tag_field="kind", tag="lognormal"):
-    """median x exp(sigma x N(0, 1)) per leg, drawn from the run's seed. Medians in milliseconds, sigma of the logarithm.
+    """median x exp(sigma x N(0, 1)) per leg, drawn from the run's seed.
 
-    Assumes: independent draws. Fails when: delays come in bursts, as they do under load. Source: venues.md section 11.
+    Medians in milliseconds, sigma of the logarithm. Assumes: independent draws. Fails when: delays come in bursts, as
+    they do under load. Source: venues.md section 11.
     """
 
     entry_ms: NonNegativeMillis = 0
