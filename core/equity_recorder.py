@@ -58,8 +58,7 @@ class EquityRecorder:
         )
         self._due = -(-start // interval_ns) * interval_ns
         """The next full interval that has no row yet."""
-        self.bars: Subscription | None = None
-        """Our place on the bus for bars; it rests while nothing is held."""
+        self._bars: Subscription | None = None
         self._ts = array("q")
         self._counted = 0
         """Rows that belong to a stretch which is over."""
@@ -78,6 +77,11 @@ class EquityRecorder:
                 self.deposited += self._columns[venue, symbol].deposit(held, mark, self.scale)
         self._chunks: list[tuple[np.ndarray, ...]] = []
         self._refresh()
+
+    def hear(self, bars: Subscription) -> None:
+        """Our place on the bus for bars: it rests while nothing is held."""
+        self._bars = bars
+        bars.listen(bool(self._held))
 
     # --- bus handlers -----------------------------------------------------------------------------------------------
 
@@ -187,8 +191,8 @@ class EquityRecorder:
                 own.lots += int(book.qty.scaleb(own.qty_scale, LEDGER))
                 own.cost_now += int(book.cost.scaleb(self.scale, LEDGER))
         self._held = [(key, column.price) for key, column in self._columns.items() if column.lots]
-        if self.bars is not None:
-            self.bars.listen(bool(self._held))
+        if self._bars is not None:
+            self._bars.listen(bool(self._held))
 
 
 class _Column:

@@ -87,12 +87,15 @@ class RiskEngine:
         self._peak = portfolio.equity_float(currency)
         self._floor = 1.0 - float(account.max_drawdown) if account.max_drawdown is not None else -INFINITE
         self._seen = -1
-        self.bars: Subscription | None = None
-        """Our place on the bus for bars; it rests while nothing is held."""
+        self._bars: Subscription | None = None
         self._only: tuple[str, float, float] | None = None
         self.denied = 0
         self._refused: set[str] = set()
         """Ids of orders denied here: `OrderDenied` may still be on the bus when a change of one comes by."""
+
+    def hear(self, bars: Subscription) -> None:
+        """Our place on the bus for bars: it rests while nothing is held."""
+        self._bars = bars
 
     # --- bus handlers -----------------------------------------------------------------------------------------------
 
@@ -165,8 +168,8 @@ class RiskEngine:
         portfolio = self._portfolio
         if portfolio.version == self._seen:
             if not portfolio.holding:
-                if self.bars is not None:
-                    self.bars.listen(False)
+                if self._bars is not None:
+                    self._bars.listen(False)
                 return
             if self._only is None:
                 equity = portfolio.equity_float(self._currency)
@@ -189,8 +192,8 @@ class RiskEngine:
 
     def on_fill(self, event: OrderFilled) -> None:
         """From here on prices matter again."""
-        if self.bars is not None:
-            self.bars.listen(True)
+        if self._bars is not None:
+            self._bars.listen(True)
 
     def on_strategy_failed(self, event: StrategyFailed) -> None:
         """A strategy that failed may not add risk any more."""

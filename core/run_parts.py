@@ -197,15 +197,15 @@ def _subscribe(parts: RunParts) -> None:
     bus.subscribe(ProposeAmend, parts.risk.on_amend)
     bus.subscribe(COMMANDS, parts.outside.on_command)
     # Before the portfolio takes the new price: rows of intervals that are over show what was known then.
-    parts.recorder.bars = bus.subscribe(Bar, parts.recorder.on_bar)
+    parts.recorder.hear(bus.subscribe(Bar, parts.recorder.on_bar))
     bus.subscribe(Bar, parts.portfolio.on_bar)
     bus.subscribe(OrderFilled, parts.portfolio.on_fill)
     bus.subscribe(FundingPaid, parts.portfolio.on_funding)
     if parts.plan.config.risk.max_drawdown is not None:
-        parts.risk.bars = bus.subscribe(Bar, parts.risk.on_bar)
+        parts.risk.hear(bus.subscribe(Bar, parts.risk.on_bar))
         bus.subscribe((OrderFilled, FundingPaid, PositionLiquidated), parts.risk.on_fill)
     bus.subscribe((OrderFilled, FundingPaid, PositionLiquidated), parts.recorder.on_change)
-    parts.trade_log.bars = bus.subscribe(Bar, parts.trade_log.on_bar)
+    parts.trade_log.hear(bus.subscribe(Bar, parts.trade_log.on_bar))
     bus.subscribe(OrderFilled, parts.trade_log.on_fill)
     bus.subscribe(FundingPaid, parts.trade_log.on_funding)
     bus.subscribe(OrderFilled, parts.recording.on_fill)

@@ -60,14 +60,18 @@ class TradeLog:
         self._books: dict[BookKey, Book] = {}
         self._held: dict[str, list[Book]] = {}
         self._entries = 0
-        self.bars: Subscription | None = None
-        """Our place on the bus for bars; it rests while nothing is held."""
+        self._bars: Subscription | None = None
         self.closed: list[Trade] = []
         """Trades that are over, in the order in which they ended."""
         self.other_fees: dict[str, Decimal] = {}
         """Fees in assets that are neither base nor quote, per asset: no trade counts them."""
         self.unassigned_funding = ZERO
         """Funding of books that never traded here; quote units, no trade counts it."""
+
+    def hear(self, bars: Subscription) -> None:
+        """Our place on the bus for bars: it rests while nothing is held."""
+        self._bars = bars
+        bars.listen(bool(self._held))
 
     # --- handlers ---------------------------------------------------------------------------------------------------
 
@@ -137,8 +141,8 @@ class TradeLog:
             self._books[mine.venue, mine.symbol, mine.position_side, mine.strategy] = mine
             if mine.is_open:
                 self._held.setdefault(mine.symbol, []).append(mine)
-        if self.bars is not None:
-            self.bars.listen(bool(self._held))
+        if self._bars is not None:
+            self._bars.listen(bool(self._held))
         self.closed = list(state.closed)
         self._entries = state.entries
         self.other_fees = dict(state.other_fees)
@@ -182,8 +186,8 @@ class TradeLog:
         book.cost += value if buys else -value
         book.start_stretch(event)
         self._held.setdefault(book.symbol, []).append(book)
-        if self.bars is not None:
-            self.bars.listen(True)
+        if self._bars is not None:
+            self._bars.listen(True)
 
     def _add(self, book: Book, event: OrderFilled, qty: Decimal, fee: Decimal) -> None:
         book.mae, book.mfe = book.excursions(event.price)
@@ -225,8 +229,8 @@ class TradeLog:
         held = self._held[book.symbol]
         if len(held) == 1:
             del self._held[book.symbol]
-            if self.bars is not None:
-                self.bars.listen(bool(self._held))
+            if self._bars is not None:
+                self._bars.listen(bool(self._held))
         else:
             self._held[book.symbol] = [other for other in held if other is not book]
 
