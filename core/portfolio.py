@@ -76,6 +76,7 @@ class Portfolio:
         self._instruments = instruments
         self._publish = publish
         self.books: dict[BookKey, Position] = {}
+        self._by_symbol: dict[tuple[str, str], list[Position]] = {}
         self.net: dict[tuple[str, str], Decimal] = {}
         """Account's net position per (venue, symbol): the checked sum of the books."""
         self.balances: dict[tuple[str, str], Decimal] = dict(balances)
@@ -110,6 +111,7 @@ class Portfolio:
         book = self.books.get(key)
         if book is None:
             book = self.books[key] = Position(*key)
+            self._by_symbol.setdefault((fill.venue, fill.symbol), []).append(book)
         # One swap of the context and operators cost a third of calling the context's own methods.
         caller = getcontext()
         setcontext(self._context)
@@ -273,6 +275,10 @@ class Portfolio:
     def position(self, venue: str, symbol: str, strategy: str, position_side: PositionSide = "net") -> Position | None:
         """A strategy's own book; None where it never traded the symbol."""
         return self.books.get((venue, symbol, position_side, strategy))
+
+    def books_of(self, key: tuple[str, str]) -> list[Position]:
+        """Every book of a (venue, symbol)."""
+        return self._by_symbol.get(key, [])
 
     def tradable(self, book: Position) -> Decimal:
         """A book's quantity without dust: rounded towards zero onto the step."""

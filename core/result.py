@@ -15,6 +15,7 @@ import numpy as np
 
 from core.config import resolved_yaml
 from core.errors import InvariantBroken
+from core.extremes import TapeExtremes
 from core.events import OrderFilled
 from core.metrics.equity import EquityCurve
 from core.metrics.record import RunRecord
@@ -94,6 +95,7 @@ def make_result(parts: RunParts, *, complete: bool = True, status: str | None = 
     """
     now = parts.clock.now()
     end = max(parts.end, now) if complete else max(parts.start, now)
+    log = parts.recording.trades(parts.plan.instruments, TapeExtremes(parts.tapes))
     record = RunRecord(
         start=parts.start,
         end=end,
@@ -103,10 +105,10 @@ def make_result(parts: RunParts, *, complete: bool = True, status: str | None = 
         instruments=parts.plan.instruments,
         fills=parts.recording.fills,
         orders=list(parts.working.all.values()),
-        trades=[*parts.trade_log.closed, *parts.trade_log.finish(end)],
+        trades=[*log.closed, *log.finish(end)],
         account_events=parts.recording.account_events,
         latencies_ns=parts.recording.latencies_ns,
-        unassigned_funding=parts.trade_log.unassigned_funding,
+        unassigned_funding=log.unassigned_funding,
     )
     warnings = remarks(parts)
     if complete:

@@ -43,7 +43,6 @@ from core.recording import Recording
 from core.risk import Limits, RiskEngine
 from core.strategy_host import HostedStrategy, StrategyHost, StrategySpec, load_strategy
 from core.tape import Tape
-from core.trade_log import TradeLog
 from core.working import WorkingOrders
 
 MINUTE_NS = 60_000_000_000
@@ -59,6 +58,8 @@ class Outside:
     subscribe: Callable[[str, str, str], None]
     on_command: Callable[[Any], None]
     assumptions: list[str]
+    feed_ns: dict[str, int]
+    """Per venue: from a row's `ts` to when we hear it."""
     tasks: list[Callable[[], Coroutine[Any, Any, None]]] = field(default_factory=list)
     world: Any = None
 
@@ -76,7 +77,6 @@ class RunParts:
     execution: ExecutionEngine
     risk: RiskEngine
     portfolio: Portfolio
-    trade_log: TradeLog
     recorder: EquityRecorder
     recording: Recording
     host: StrategyHost
@@ -107,7 +107,8 @@ def build(
     recorder = EquityRecorder(
         portfolio,
         plan.instruments,
-        {(tape.venue, tape.symbol): tape.price_scale for tape in tapes},
+        {(tape.venue, tape.symbol): tape for tape in tapes},
+        outside.feed_ns,
         currency=plan.currency,
         interval_ns=config.report.equity_interval or max([MINUTE_NS, *(tape.interval_ns for tape in tapes)]),
         start=start,
@@ -122,7 +123,6 @@ def build(
         _execution(plan, bus, portfolio, working, outside.clock),
         _risk(plan, bus, portfolio, working),
         portfolio,
-        TradeLog(plan.instruments, working.all.__getitem__),
         recorder,
         Recording(working),
         host,
@@ -196,8 +196,6 @@ def _subscribe(parts: RunParts) -> None:
     bus.subscribe(ProposeCancel, parts.risk.on_cancel)
     bus.subscribe(ProposeAmend, parts.risk.on_amend)
     bus.subscribe(COMMANDS, parts.outside.on_command)
-    # Before the portfolio takes the new price: rows of intervals that are over show what was known then.
-    parts.recorder.hear(bus.subscribe(Bar, parts.recorder.on_bar))
     bus.subscribe(Bar, parts.portfolio.on_bar)
     bus.subscribe(OrderFilled, parts.portfolio.on_fill)
     bus.subscribe(FundingPaid, parts.portfolio.on_funding)
@@ -205,9 +203,6 @@ def _subscribe(parts: RunParts) -> None:
         parts.risk.hear(bus.subscribe(Bar, parts.risk.on_bar))
         bus.subscribe((OrderFilled, FundingPaid, PositionLiquidated), parts.risk.on_fill)
     bus.subscribe((OrderFilled, FundingPaid, PositionLiquidated), parts.recorder.on_change)
-    parts.trade_log.hear(bus.subscribe(Bar, parts.trade_log.on_bar))
-    bus.subscribe(OrderFilled, parts.trade_log.on_fill)
-    bus.subscribe(FundingPaid, parts.trade_log.on_funding)
     bus.subscribe(OrderFilled, parts.recording.on_fill)
     bus.subscribe(OrderAccepted, parts.recording.on_accepted)
     bus.subscribe((FundingPaid, PositionLiquidated), parts.recording.on_account_event)

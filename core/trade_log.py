@@ -22,9 +22,9 @@ from typing import Literal
 
 import msgspec
 
-from core.bus import Subscription
 from core.errors import InvariantBroken
 from core.events import Bar, FundingPaid, OrderFilled, PositionLiquidated, PositionSide, Side
+from core.extremes import TapeExtremes
 from core.instruments import Instrument
 from core.orders import ZERO, Order
 from core.trade import CENT, LEDGER, Book, Trade, fee_in_quote, percent
@@ -53,25 +53,22 @@ class TradeLog:
         self,
         instruments: Mapping[tuple[str, str], Instrument],
         order_of: Callable[[str], Order] | None = None,
+        extremes: TapeExtremes | None = None,
     ) -> None:
         """`instruments` by (venue, symbol). `order_of` names the order types of trades; without it they are empty."""
         self._instruments = instruments
         self._order_of = order_of
+        self._extremes = extremes
+        """Where low and high of a stretch can be looked up: then nobody needs to call `on_bar`."""
         self._books: dict[BookKey, Book] = {}
         self._held: dict[str, list[Book]] = {}
         self._entries = 0
-        self._bars: Subscription | None = None
         self.closed: list[Trade] = []
         """Trades that are over, in the order in which they ended."""
         self.other_fees: dict[str, Decimal] = {}
         """Fees in assets that are neither base nor quote, per asset: no trade counts them."""
         self.unassigned_funding = ZERO
         """Funding of books that never traded here; quote units, no trade counts it."""
-
-    def hear(self, bars: Subscription) -> None:
-        """Our place on the bus for bars: it rests while nothing is held."""
-        self._bars = bars
-        bars.listen(bool(self._held))
 
     # --- handlers ---------------------------------------------------------------------------------------------------
 
@@ -141,8 +138,6 @@ class TradeLog:
             self._books[mine.venue, mine.symbol, mine.position_side, mine.strategy] = mine
             if mine.is_open:
                 self._held.setdefault(mine.symbol, []).append(mine)
-        if self._bars is not None:
-            self._bars.listen(bool(self._held))
         self.closed = list(state.closed)
         self._entries = state.entries
         self.other_fees = dict(state.other_fees)
@@ -186,10 +181,16 @@ class TradeLog:
         book.cost += value if buys else -value
         book.start_stretch(event)
         self._held.setdefault(book.symbol, []).append(book)
-        if self._bars is not None:
-            self._bars.listen(True)
+
+    def _look(self, book: Book, until: int) -> None:
+        """Take low and high since the book's last fill from the tapes, where there are any."""
+        if self._extremes is not None:
+            seen = self._extremes.between(book.venue, book.symbol, book.filled_at, until)
+            if seen is not None:
+                book.low, book.high = seen
 
     def _add(self, book: Book, event: OrderFilled, qty: Decimal, fee: Decimal) -> None:
+        self._look(book, event.ts if event.ts_venue is None else event.ts_venue)
         book.mae, book.mfe = book.excursions(event.price)
         value = event.price * qty
         book.entry_qty += qty
@@ -204,6 +205,7 @@ class TradeLog:
         book.start_stretch(event)
 
     def _reduce(self, book: Book, event: OrderFilled, qty: Decimal, fee: Decimal) -> None:
+        self._look(book, event.ts if event.ts_venue is None else event.ts_venue)
         book.mae, book.mfe = book.excursions(event.price)
         value = event.price * qty
         size = abs(book.qty)
@@ -229,8 +231,6 @@ class TradeLog:
         held = self._held[book.symbol]
         if len(held) == 1:
             del self._held[book.symbol]
-            if self._bars is not None:
-                self._bars.listen(bool(self._held))
         else:
             self._held[book.symbol] = [other for other in held if other is not book]
 
@@ -239,6 +239,7 @@ class TradeLog:
         if exit_fill is None:
             exit_price = exit_type = None
             reason = "end_of_run"
+            self._look(book, until)
             mae, mfe = book.excursions(None)
         else:
             exit_price = book.exit_value / book.exit_qty

@@ -58,9 +58,10 @@ def taped_outside(
         for venue in venues.values():
             venue.gateway.on_command(command)
 
+    feed_ns = {one.name: one.feed_ns for one in pushed}
     feed = TapedFeed(
         tapes,
-        {one.name: one.feed_ns for one in pushed},
+        feed_ns,
         inbox,
         time,
         push=lambda key: venues[key[0]].push(key[1]),
@@ -74,7 +75,7 @@ def taped_outside(
         feed.play,
         clock.run,
     ]
-    return Outside(clock, inbox, feed.subscribe, on_command, assumptions, tasks)
+    return Outside(clock, inbox, feed.subscribe, on_command, assumptions, feed_ns, tasks)
 
 
 __all__ = ["taped_outside"]

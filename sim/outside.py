@@ -46,6 +46,7 @@ def simulated_outside(plan: Plan, tapes: list[Tape], start: int) -> Outside:
         feed.subscribe,
         gateways[0].on_command if len(gateways) == 1 else on_command,
         said(plan),
+        {name: defaults_of(plan, name).latency.feed_ns for name in plan.venues},
         world=world,
     )
 

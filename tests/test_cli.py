@@ -222,7 +222,7 @@ def test_a_bug_in_the_middle_of_a_run_leaves_a_folder_marked_failed(
     def broken(*_: Any) -> None:
         raise RuntimeError("a planted bug")
 
-    monkeypatch.setattr("core.trade_log.TradeLog.on_fill", broken)
+    monkeypatch.setattr("core.portfolio.Portfolio.on_fill", broken)
     done = anyclock(*SHORT)
     assert done.code == 1
     assert "a planted bug" in done.err and "this is a bug of ours" in done.err

@@ -7,13 +7,11 @@ from decimal import Context, Decimal
 from typing import Any
 
 import numpy as np
-import pytest
-
-from core import equity_recorder as recorder_module
 from core.equity_recorder import EquityRecorder
-from core.events import Bar, Event, OrderFilled
+from core.events import Event, OrderFilled
 from core.instruments import Instrument
 from core.portfolio import Portfolio
+from core.tape import Tape
 from tiny_run import IDEAL, MINUTE, START, Finished, Row, Script, flat, plan_of, run_of
 
 D = Decimal
@@ -109,19 +107,9 @@ async def test_a_spot_position_is_worth_its_quantity_at_the_price() -> None:
     assert rows_of(done)[3] == (2, D("9780") + D("219.78"), D("219.78"))
 
 
-async def test_many_rows_are_turned_into_arrays_on_the_way_without_a_difference(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """The same curve whether rows are collected whole or in lots of three."""
-    rows = flat(*[str(100 + n % 5) for n in range(40)])
-    wishes = [BUY_TWO, None, {"close": True}, None, {"side": "sell", "qty": 1}, None, None] * 5
-    curves = []
-    for maximum in (100_000, 3):
-        monkeypatch.setattr(recorder_module, "ROWS_MAXIMUM", maximum)
-        done = await run_of(plan_of({"X": rows}), s=Script(*wishes))
-        curve = done.run.recorder.finish(START + 40 * MINUTE)
-        curves.append({name: getattr(curve, name).tolist() for name in ("ts", *COLUMNS)})
-    assert curves[0] == curves[1]
+async def test_the_curve_can_be_asked_for_twice() -> None:
+    done = await run_of(plan_of({"X": ROWS}), s=Script(BUY_TWO))
+    assert rows_of(done) == rows_of(done) == BY_MINUTE
 
 
 # --- numbers beyond int64 -------------------------------------------------------------------------------------------
@@ -133,17 +121,19 @@ def curve_of(balance: str, fills: Sequence[tuple[Any, str, str]], last: float) -
     """The curve of a portfolio on the finest grid after these fills, and one bar that tells the price."""
     told: list[Event] = []
     portfolio = Portfolio({("v", "X"): FINE}, {("v", "USDT"): D(balance)}, told.append)
+    closes = np.array([START + MINUTE])
+    price = np.array([round(last * 10**8)])
+    columns = {name: price for name in ("open", "high", "low", "close", "volume")} | {"ts_venue": closes, "ts": closes}
+    tape = Tape(kind="bars", venue="v", symbol="X", columns=columns, price_scale=8, size_scale=8, interval_ns=MINUTE,
+                source="hand")  # fmt: skip
     recorder = EquityRecorder(
-        portfolio, {("v", "X"): FINE}, {("v", "X"): 8}, currency="USDT", interval_ns=MINUTE, start=START
+        portfolio, {("v", "X"): FINE}, {("v", "X"): tape}, {}, currency="USDT", interval_ns=MINUTE, start=START
     )
     for side, qty, price in fills:
         one = OrderFilled(START, START, "v", "X", "net", "s", "main", "o", "f", side, D(price), D(qty), "taker", "bar",
                           D(0), "USDT", D(price), D(0), "t", 0, START)  # fmt: skip
         portfolio.on_fill(one)
         recorder.on_change(one)
-    bar = Bar(START + MINUTE, START + MINUTE, "v", "X", MINUTE, last, last, last, last, 1.0)
-    recorder.on_bar(bar)
-    portfolio.on_bar(bar)
     return recorder.finish(START + MINUTE)
 
 
