@@ -67,8 +67,10 @@ class RiskEngine:
         publish: Callable[[Event], None],
     ) -> None:
         self._scopes: dict[str, list[tuple[str, Limits]]] = {
-            # A strategy's own limits first, then the account's.
-            name: [(f"strategy {name}", limits), (ACCOUNT, account)]
+            # A strategy's own limits first, then the account's; who has none is not asked.
+            name: [
+                (scope, own) for scope, own in ((f"strategy {name}", limits), (ACCOUNT, account)) if own != Limits()
+            ]
             for name, limits in strategies.items()
         }
         self._account = account
