@@ -32,6 +32,9 @@ QUEUE_MAXIMUM = 100_000
 burst seen (a cancel-all over every order of a thousand symbols)."""
 
 
+TURNS = range(QUEUE_MAXIMUM + 1)
+
+
 class BusStatistics(msgspec.Struct, frozen=True):
     """Counts since the bus was made."""
 
@@ -95,9 +98,10 @@ class Bus:
         event: Event | None = None
         count = 0
         try:
-            while queue:
+            for count in TURNS:
+                if not queue:
+                    return
                 event = queue.popleft()
-                count += 1
                 if type(event) in plain:
                     for handler in plain[type(event)]:
                         handler(event)
@@ -107,11 +111,10 @@ class Bus:
                             await handler(event)
                         else:
                             handler(event)
-                if count > QUEUE_MAXIMUM:
-                    raise InvariantBroken(
-                        f"one event was followed by {count} others (maximum {QUEUE_MAXIMUM}), {len(queue)} more wait: "
-                        "handlers answer each other without end"
-                    )
+            raise InvariantBroken(
+                f"one event was followed by {count} others (maximum {QUEUE_MAXIMUM}), {len(queue)} more wait: "
+                "handlers answer each other without end"
+            )
         except Exception as error:
             error.add_note(f"while handling {event!r}")
             raise

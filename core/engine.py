@@ -178,6 +178,7 @@ class Engine:
             ending()
         for stream in self._streams:
             stream.close()
+        self._parts.clock.close()
 
     # --- in and out -------------------------------------------------------------------------------------------------
 

@@ -94,6 +94,20 @@ class RiskHalt(AnyclockError):
     exit_code = 5
 
 
+class RunOver(AnyclockError):
+    """The run ended while a task of the embedding program slept: the moment it waits for never comes."""
+
+    exit_code = 2
+
+    def __init__(self, until: int, ended_at: int) -> None:
+        self.until = until
+        self.ended_at = ended_at
+        super().__init__(
+            f"clock.sleep_until({until}) waits for {(until - ended_at) / 1e9:g} s after the end of the run "
+            f"({ended_at}): that moment does not come. Catch core.errors.RunOver where a task may outlive the run"
+        )
+
+
 class InvariantBroken(AnyclockError):
     """Our own books contradict each other: a bug of ours, never the user's."""
 

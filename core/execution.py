@@ -11,12 +11,25 @@ from collections import Counter
 from collections.abc import Callable
 from decimal import Decimal
 
+import msgspec
+
 from core.commands import ProposeAmend, ProposeCancel, ProposeOrder
-from core.events import Event, OrderDenied, OrderType, Side, Signal, StrategyFailed, TimerFired
+from core.events import (
+    AmendRejected,
+    Event,
+    OrderDenied,
+    OrderFilled,
+    OrderType,
+    Side,
+    Signal,
+    StrategyFailed,
+    TimerFired,
+)
 from core.instruments import Instrument
-from core.orders import TERMINAL, Order, OrderTerms
+from core.orders import TERMINAL, Order, OrderStatus, OrderTerms
 from core.portfolio import Portfolio
 from core.ports import Clock, IdSource
+from core.reducing_orders import ReducingOrders
 from core.signals import LIMIT_TYPES
 from core.working import WorkingOrders
 
@@ -56,6 +69,7 @@ class ExecutionEngine:
         """Venues with good-till-date orders of their own: how many nanoseconds ahead the date must lie at least."""
         self.unsent: Counter[str] = Counter()
         """Signals that needed no order, by reason: `target reached`, `below the step`, …"""
+        self._reducing = ReducingOrders(instruments, portfolio, working)
 
     # --- bus handlers -----------------------------------------------------------------------------------------------
 
@@ -77,6 +91,17 @@ class ExecutionEngine:
             if order.is_open:
                 self._propose_cancel(event.ts, order)
 
+    def on_fill(self, fill: OrderFilled) -> None:
+        """Heard after the portfolio: reduce-only orders that ask for more than is left of their book are cut to it.
+
+        What is left of one is asked for anew, with a new id and the same tag: a stop cannot be amended everywhere.
+        """
+        for order, stays in self._reducing.excess(fill.venue, fill.symbol):
+            self._propose_cancel(fill.ts, order)
+            if stays:
+                terms = msgspec.structs.replace(order.terms, id=self._next_id(), price=order.price, qty=stays)
+                self._propose_reducing(fill.ts, terms)
+
     def on_strategy_failed(self, event: StrategyFailed) -> None:
         """A strategy that failed has no more say: its working orders are canceled, its positions stay."""
         for order in self._working.open_of(event.strategy):
@@ -90,7 +115,18 @@ class ExecutionEngine:
         price = self._price(signal, instrument, signal.side)
         qty, trouble = self._size(signal, instrument, price)
         terms = self._terms(signal, instrument, signal.side, qty, price)
-        self._propose(signal.ts, terms, trouble or self._trouble(terms, instrument))
+        if signal.reduce_only and trouble is None:
+            self._propose_reducing(signal.ts, terms)
+        else:
+            self._propose(signal.ts, terms, trouble or self._trouble(terms, instrument))
+
+    def _propose_reducing(self, ts: int, terms: OrderTerms) -> None:
+        """Clip to what the strategy's own book leaves room for, and to what the venue's flag allows."""
+        qty = min(terms.qty, self._reducing.room(terms))
+        terms = msgspec.structs.replace(terms, qty=qty, reduce_only=self._reducing.venue_flag(terms, qty))
+        self._propose(ts, terms, self._trouble(terms, self._instruments[terms.venue, terms.symbol]))
+        if qty:
+            self._reducing.add(terms)
 
     def _size(self, signal: Signal, instrument: Instrument, price: Decimal | None) -> tuple[Decimal, str | None]:
         """The order's quantity on the step, and why there is none."""
@@ -115,39 +151,55 @@ class ExecutionEngine:
         return qty, None
 
     def _target(self, signal: Signal, target: Decimal) -> None:
-        """delta = target - position - own open orders towards it; opposite ones are canceled first."""
+        """delta = target - position - own open orders towards it; what would lead elsewhere is canceled first.
+
+        Orders whose cancel is under way count no more, those that wait for a trigger not yet.
+        """
         instrument = self._instruments[signal.venue, signal.symbol]
-        held = self._held(signal)
-        mine = self._working.open_orders(signal.venue, signal.symbol, signal.strategy)
-        delta = target - held
+        delta = target - self._held(signal)
         side: Side = "buy" if delta > 0 else "sell"
-        for order in mine:
-            if order.terms.side != side or not delta:
-                self._propose_cancel(signal.ts, order)
+        towards: list[Order] = []
+        for order in self._working.open_orders(signal.venue, signal.symbol, signal.strategy):
+            if order.pending_cancel or self._is_protection(order, side, delta):
+                continue
+            if delta and order.terms.side == side and not order.waits_for_trigger:
+                towards.append(order)
             else:
-                delta += -order.leaves if side == "buy" else order.leaves
-        if not delta or (delta > 0) != (side == "buy"):
+                self._propose_cancel(signal.ts, order)
+        missing = abs(delta) - sum((order.leaves for order in towards), ZERO)
+        while missing < 0:  # more is under way than is wanted: the newest orders go first
+            order = towards.pop()
+            self._propose_cancel(signal.ts, order)
+            missing += order.leaves
+        if not missing:
             self.unsent["target reached or under way"] += 1
             return
-        qty = instrument.floor_qty(abs(delta))
+        qty = instrument.floor_qty(missing)
         price = self._price(signal, instrument, side)
         terms = self._terms(signal, instrument, side, qty, price)
+        if signal.close and qty:
+            # A stop that fires in the meantime must not make it an opening order.
+            terms = msgspec.structs.replace(terms, reduce_only=self._reducing.venue_flag(terms, qty))
         if not qty or self._trouble(terms, instrument) is not None:
             self.unsent["difference to the target is below the venue's minimum"] += 1
             return
         self._propose(signal.ts, terms, None)
 
+    def _is_protection(self, order: Order, side: Side, delta: Decimal) -> bool:
+        """A reduce-only order that waits for its trigger: it does not lead away from a target, it ends with the book.
+
+        Where the venue does not know that it only reduces, it makes way for an order of its side: on spot it locks
+        what that order would sell.
+        """
+        terms = order.terms
+        if not order.waits_for_trigger or terms not in self._reducing:
+            return False
+        return terms.reduce_only or not delta or terms.side != side
+
     def _terms(
         self, signal: Signal, instrument: Instrument, side: Side, qty: Decimal, price: Decimal | None
     ) -> OrderTerms:
         kind: OrderType = signal.type or ("limit" if signal.price is not None else "market")
-        reduce_only = signal.reduce_only
-        if reduce_only and qty:
-            # The strategy's own book decides; the venue sees one net position and gets the flag only where it agrees.
-            qty = min(qty, self._reducible(signal, side))
-            net = self._portfolio.net.get((signal.venue, signal.symbol), ZERO)
-            reduce_only = (net > 0) == (side == "sell") and abs(net) >= qty
-        reduce_only = reduce_only and instrument.kind == "linear"
         trigger = signal.trigger_price
         tif, good_till, deadline = signal.tif or ("gtc" if kind in LIMIT_TYPES else None), signal.good_till, None
         if tif == "gtd" and good_till is not None:
@@ -170,7 +222,7 @@ class ExecutionEngine:
             tif,
             good_till,
             signal.post_only,
-            reduce_only,
+            False,  # whoever asks for it decides what the venue is told
             signal.stp,
             signal.tag,
             deadline,
@@ -180,7 +232,7 @@ class ExecutionEngine:
         """Why the venue would refuse the size; None where it would not."""
         qty = terms.qty
         if not qty:
-            return "nothing of this strategy's position is left to reduce"
+            return "nothing of this strategy's position is left to reduce beside its other reduce-only orders"
         if instrument.min_qty is not None and qty < instrument.min_qty:
             return f"quantity {qty:f} is below the minimum {instrument.min_qty:f} of {terms.symbol}"
         if instrument.max_qty is not None and qty > instrument.max_qty:
@@ -251,8 +303,33 @@ class ExecutionEngine:
         if not qty:
             self.unsent["amend to less than one step"] += 1
             return
+        terms = msgspec.structs.replace(order.terms, price=price, qty=qty)
+        trouble = self._trouble(terms, instrument) if qty > order.filled else None
+        if trouble is not None:
+            if order.status is OrderStatus.INITIALIZED:  # it may be denied yet, and nobody answers for a denied one
+                self.unsent["amend of an order just placed to what the venue would refuse"] += 1
+            else:
+                self._refuse_amend(signal.ts, terms, trouble)
+            return
         order.pending_amend = True
         self._publish(ProposeAmend(signal.ts, order.terms, price, qty, qty > order.qty))
+
+    def _refuse_amend(self, ts: int, terms: OrderTerms, reason: str) -> None:
+        """What the venue would refuse is not asked of it."""
+        self._publish(
+            AmendRejected(
+                ts,
+                None,
+                terms.venue,
+                terms.symbol,
+                terms.position_side,
+                terms.strategy,
+                terms.session,
+                terms.id,
+                None,
+                reason,
+            )
+        )
 
     # --- queries ----------------------------------------------------------------------------------------------------
 
@@ -262,10 +339,3 @@ class ExecutionEngine:
     def _held(self, signal: Signal) -> Decimal:
         book = self._portfolio.position(signal.venue, signal.symbol, signal.strategy, signal.position_side)
         return book.qty if book is not None else ZERO
-
-    def _reducible(self, signal: Signal, side: Side) -> Decimal:
-        """What of the strategy's own position an order of this side can still take away."""
-        held = self._held(signal)
-        if not held or (held > 0) == (side == "buy"):
-            return ZERO
-        return abs(held)

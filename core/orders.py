@@ -54,6 +54,7 @@ class OrderStatus(StrEnum):
 S = OrderStatus
 TERMINAL = frozenset({S.FILLED, S.CANCELED, S.EXPIRED, S.EXPIRED_IN_MATCH, S.REJECTED, S.DENIED})
 OPEN = frozenset({S.SUBMITTED, S.PENDING_TRIGGER, S.ACCEPTED, S.PARTIAL, S.UNKNOWN})
+UNTRIGGERED = frozenset({S.INITIALIZED, S.SUBMITTED, S.PENDING_TRIGGER, S.UNKNOWN})
 
 # Two answers depend on the event's own fields and are marked here by the state they lead to most often:
 # OrderAccepted of an order with a trigger leads to PENDING_TRIGGER, OrderFilled with leaves 0 to FILLED, and
@@ -174,6 +175,11 @@ class Order(msgspec.Struct, gc=False):
     @property
     def is_open(self) -> bool:
         return self.status in OPEN
+
+    @property
+    def waits_for_trigger(self) -> bool:
+        """Whether it does nothing yet: it has a trigger that we have not heard of."""
+        return self.terms.trigger_price is not None and self.status in UNTRIGGERED
 
     @property
     def average_price(self) -> Decimal | None:

@@ -38,7 +38,14 @@ class Clock(Protocol):
         ...
 
     async def sleep_until(self, ts: int) -> None:
-        """For tasks at the rim: return when time has reached `ts`. In simulated time the task then holds time."""
+        """For tasks at the rim: return when time has reached `ts`. In simulated time the task then holds time.
+
+        Raises RunOver where the run ends, or has ended, before that.
+        """
+        ...
+
+    def close(self) -> None:
+        """The run is over: wakes every sleeper with RunOver."""
         ...
 
     def waits(self) -> Any:

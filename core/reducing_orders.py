@@ -13,6 +13,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from core.events import OrderType, Side
+from core.instruments import Instrument
 from core.orders import TERMINAL, Order, OrderTerms
 from core.portfolio import Portfolio
 from core.working import WorkingOrders
@@ -25,7 +26,10 @@ STOPS: frozenset[OrderType] = frozenset({"stop_market", "stop_limit"})
 class ReducingOrders:
     """The open ones of the run, by market. Nothing is published here: `core.execution` acts on what it is told."""
 
-    def __init__(self, portfolio: Portfolio, working: WorkingOrders) -> None:
+    def __init__(
+        self, instruments: dict[tuple[str, str], Instrument], portfolio: Portfolio, working: WorkingOrders
+    ) -> None:
+        self._instruments = instruments
         self._portfolio = portfolio
         self._working = working
         self._ids: dict[tuple[str, str], dict[str, None]] = {}
@@ -51,7 +55,7 @@ class ReducingOrders:
     def venue_flag(self, terms: OrderTerms, qty: Decimal) -> bool:
         """Whether the venue, which sees one net position, would take `qty` with its reduce-only flag."""
         net = self._net(terms)
-        return self._portfolio.is_linear(terms.venue, terms.symbol) and net > 0 and net >= qty
+        return self._instruments[terms.venue, terms.symbol].kind == "linear" and net > 0 and net >= qty
 
     def excess(self, venue: str, symbol: str) -> list[tuple[Order, Decimal]]:
         """Open orders that ask for more than is left of their book, and how much of each may stay; oldest first."""
@@ -85,7 +89,7 @@ class ReducingOrders:
     def _book(self, terms: OrderTerms) -> Decimal:
         """What of the strategy's own position an order of this side can take away."""
         book = self._portfolio.position(terms.venue, terms.symbol, terms.strategy, terms.position_side)
-        return ZERO if book is None else against(terms.side, book.qty)
+        return ZERO if book is None else against(terms.side, self._portfolio.tradable(book))
 
     def _net(self, terms: OrderTerms) -> Decimal:
         """The same of the account's net position."""

@@ -6,6 +6,7 @@ import asyncio
 from heapq import heappop, heappush
 from typing import Any
 
+from core.errors import RunOver
 from core.events import Event
 from live.inbox import LiveInbox, not_before
 from live.time_source import NEVER, Rank, TimeSource
@@ -33,6 +34,7 @@ class LiveClock:
         self._timers: list[tuple[int, int, Timer]] = []
         self._count = 0
         self._last = NEVER
+        self._closed = False
 
     # --- the Clock port ---------------------------------------------------------------------------------------------
 
@@ -49,12 +51,20 @@ class LiveClock:
         """Return when the time source has reached `ts`. A jumping source gives the task one turn of the loop there."""
         if ts <= self._time.now():
             return
+        if self._closed:
+            raise RunOver(ts, self._time.now())
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         timer = self._add(Timer(ts, None, future))
         try:
             await future
         finally:
             timer.canceled = True
+
+    def close(self) -> None:
+        self._closed = True
+        for _, _, timer in self._timers:
+            if timer.future is not None and not timer.future.done():
+                timer.future.set_exception(RunOver(timer.at, self._time.now()))
 
     def waits(self) -> None:
         """Nothing: live, nobody holds time."""

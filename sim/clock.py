@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from core.errors import UsageError
+from core.errors import RunOver, UsageError
 from core.events import Event
 
 INF = 2**63 - 1
@@ -55,6 +55,7 @@ class SimClock:
         self.holding: set[asyncio.Task[Any]] = set()
         """Rim tasks that hold time."""
         self._released = asyncio.Event()
+        self._closed = False
 
     # --- the Clock port ---------------------------------------------------------------------------------------------
 
@@ -75,6 +76,8 @@ class SimClock:
     async def sleep_until(self, ts: int) -> None:
         if ts <= self.time:
             return
+        if self._closed:
+            raise RunOver(ts, self.time)
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         task = self.waits()
         timer = Timer(ts, None, future, task)
@@ -85,6 +88,12 @@ class SimClock:
             timer.canceled = True
             if task is not None and future.cancelled():
                 self.release(task)
+
+    def close(self) -> None:
+        self._closed = True
+        for _, _, timer in self._timers:
+            if timer.future is not None and not timer.future.done():
+                timer.future.set_exception(RunOver(timer.at, self.time))
 
     # --- holding time -----------------------------------------------------------------------------------------------
 

@@ -98,24 +98,21 @@ class World:
             elif not (clock.holding or wishes):
                 return
             countdown -= 1
-            if self._busy or reports or wishes or clock.holding or self._stopped:
-                index = feed.index
-            else:
+            if not (self._busy or reports or wishes or clock.holding or self._stopped):
                 # While nothing but the tape concerns us its events leave in a row, without a look at anything else.
                 clock.attention = False
-                batch, index, timer = feed.batch, feed.index, clock.due
-                while index < len(batch):
-                    event = batch[index]
+                index, timer = feed.index, clock.due
+                for event in feed.batch[index : index + YIELD_CHECK]:
                     if event.ts >= timer:
                         break
                     index += 1
                     clock.time = event.ts
                     yield event
-                    if clock.attention or not index % YIELD_CHECK:
+                    if clock.attention:
                         break
                 self.delivered += index - feed.index
                 feed.passed(index)
-                countdown = 0 if not index % YIELD_CHECK else countdown
+                countdown = 0
             if countdown <= 0:
                 countdown = YIELD_CHECK
                 now = time.perf_counter()  # tidy: only decides when other tasks get a turn

@@ -10,12 +10,14 @@ import pytest
 
 from core.commands import ProposeAmend, ProposeCancel, ProposeOrder
 from core.events import (
+    AmendRejected,
     Event,
     OrderAccepted,
     OrderCanceled,
     OrderDenied,
     OrderFilled,
     OrderSubmitted,
+    OrderTriggered,
     StrategyFailed,
     TimerFired,
 )
@@ -27,7 +29,7 @@ from core.portfolio import Portfolio
 from core.signals import read_answer
 from core.working import WorkingOrders
 from sim.clock import SimClock
-from tiny_run import MINUTE, SECOND, START, Script, flat, plan_of, run_of
+from tiny_run import MINUTE, SECOND, START, Script, engine_of, flat, plan_of, run_of
 
 D = Decimal
 X = Instrument(
@@ -57,12 +59,16 @@ class Desk:
         self.told.clear()
         for signal in read_answer(list(wishes), {"X": ("v", "X")}, "X", ts=ts, strategy=strategy):
             self.engine.on_signal(signal)
+        return self._take(ts)
+
+    def _take(self, ts: int = 0) -> list[Event]:
+        """Every proposal is submitted and accepted."""
         for event in self.told:
             if type(event) is ProposeOrder:
                 t = event.order
                 keys = (ts, ts, "v", "X", "net", t.strategy, t.session, t.id)
                 self.working.on_event(OrderSubmitted(*keys))
-                self.working.on_event(OrderAccepted(*keys, "v1"))
+                self.working.on_event(OrderAccepted(*keys, "v1", t.trigger_price is not None))
             elif type(event) is OrderDenied:
                 self.working.on_event(event)
         return list(self.told)
@@ -86,6 +92,17 @@ class Desk:
                           0)  # fmt: skip
         self.working.on_event(one)
         self.portfolio.on_fill(one)
+
+    def fill_and_hear(self, order_id: str, qty: str | None = None) -> list[Event]:
+        """What the engine asks for when it hears of a fill."""
+        order = self.working.all[order_id]
+        one = OrderFilled(0, 0, "v", "X", "net", order.terms.strategy, order.terms.session, order_id, "f",
+                          order.terms.side, D(100), order.leaves, "taker", "bar", D(0), "USDT", D(100), D(0), "t", 0,
+                          0)  # fmt: skip
+        self.fill(order_id, qty)
+        self.told.clear()
+        self.engine.on_fill(one)
+        return self._take()
 
     def hold(self, qty: str, strategy: str = "a") -> None:
         side = "buy" if D(qty) > 0 else "sell"
@@ -215,6 +232,84 @@ def test_a_target_looks_at_the_strategys_own_book_and_orders() -> None:
     assert desk.order({"target": 1}).qty == D(1)
 
 
+def stop(price: int, **more: Any) -> dict[str, Any]:
+    """A protective stop of the whole position of 2."""
+    return {"side": "sell", "type": "stop_market", "trigger_price": price, "qty": 2, "reduce_only": True, **more}
+
+
+def test_a_resting_stop_is_not_under_way_and_close_sends_the_market_order_now() -> None:
+    """2 held with a reduce-only stop: the stop stays, and ends by itself when nothing is left to reduce."""
+    desk = Desk()
+    desk.hold("2")
+    desk.order(stop(90))
+    order = desk.order({"close": True})
+    assert (order.side, order.type, order.qty, order.reduce_only) == ("sell", "market", D(2), True)
+    assert desk.say({"close": True}) == [], "the closing order is under way"
+
+
+def test_a_target_that_is_reached_leaves_the_stop_alone_and_one_that_grows_too() -> None:
+    desk = Desk()
+    desk.hold("2")
+    desk.order(stop(90))
+    assert desk.say({"target": 2}) == []
+    order = desk.order({"target": 3})
+    assert (order.side, order.qty) == ("buy", D(1))
+
+
+def test_a_stop_that_is_not_reduce_only_is_canceled_before_the_close() -> None:
+    """It would open a short position once the book is flat."""
+    desk = Desk()
+    desk.hold("2")
+    resting = desk.order(stop(90, reduce_only=False))
+    first, second = desk.say({"close": True})
+    assert type(first) is ProposeCancel and first.order.id == resting.id
+    assert type(second) is ProposeOrder and (second.order.side, second.order.qty) == ("sell", D(2))
+
+
+def test_on_spot_the_stop_makes_way_because_it_locks_what_the_close_sells() -> None:
+    desk = Desk(msgspec.structs.replace(X, kind="spot"))
+    desk.portfolio.balances["v", "XB"] = D(0)
+    desk.hold("2")
+    resting = desk.order(stop(90))
+    assert desk.say({"target": 2}) == []
+    first, second = desk.say({"close": True})
+    assert type(first) is ProposeCancel and first.order.id == resting.id
+    assert type(second) is ProposeOrder and (second.order.qty, second.order.reduce_only) == (D(2), False)
+
+
+def test_a_stop_that_has_fired_is_under_way() -> None:
+    desk = Desk()
+    desk.hold("2")
+    order = desk.order(stop(90))
+    desk.working.on_event(OrderTriggered(0, 0, "v", "X", "net", "a", "fast", order.id, D(90)))
+    assert desk.say({"close": True}) == []
+
+
+def test_what_is_being_canceled_is_not_under_way() -> None:
+    """A resting sell of 2 is canceled in the same answer: the close is the whole position."""
+    desk = Desk()
+    desk.hold("2")
+    resting = desk.order({"side": "sell", "qty": 2, "price": 110})
+    cancel, close = desk.say({"cancel": True}, {"close": True})
+    assert type(cancel) is ProposeCancel and cancel.order.id == resting.id
+    assert type(close) is ProposeOrder and (close.order.side, close.order.qty) == ("sell", D(2))
+
+
+@pytest.mark.parametrize(
+    ("target", "canceled", "ordered"),
+    [(5, [], None), (4, [2], 1), (3, [2], None), (2, [2, 1], 2), (6, [], 1)],
+)
+def test_a_target_below_what_is_under_way_cancels_the_newest_first(
+    target: int, canceled: list[int], ordered: int | None
+) -> None:
+    """Buys of 3 and then 2 rest, nothing is held."""
+    desk = Desk()
+    ids = [desk.order({"side": "buy", "qty": qty, "price": 99}).id for qty in (3, 2)]
+    told = desk.say({"target": target})
+    assert [e.order.id for e in told if type(e) is ProposeCancel] == [ids[n - 1] for n in canceled]
+    assert [e.order.qty for e in told if type(e) is ProposeOrder] == ([] if ordered is None else [D(ordered)])
+
+
 # --- reduce-only ----------------------------------------------------------------------------------------------------
 
 
@@ -253,6 +348,82 @@ def test_spot_has_no_reduce_only_flag_but_the_clip_is_the_same() -> None:
     desk.hold("2")
     order = desk.order({"side": "sell", "qty": 5, "reduce_only": True})
     assert (order.qty, order.reduce_only) == (D(2), False)
+
+
+def target_price(qty: int = 2, price: int = 110) -> dict[str, Any]:
+    return {"side": "sell", "qty": qty, "price": price, "reduce_only": True}
+
+
+def test_where_the_venues_net_is_larger_reduce_only_orders_share_the_own_book() -> None:
+    """a holds 2, b 5: the venue would fill 2 and 2 of a's, so the second gets what the first leaves."""
+    desk = Desk()
+    desk.hold("2", "a")
+    desk.hold("5", "b")
+    first = desk.order(target_price(qty=1))
+    second = desk.order(target_price(qty=2, price=111))
+    assert (first.qty, second.qty, second.reduce_only) == (D(1), D(1), True)
+    assert "nothing of this strategy's position is left" in desk.denied(target_price(price=112))
+
+
+def test_where_the_venue_guards_the_same_book_it_may_have_them_all() -> None:
+    """Alone in the symbol: its own flag clips to the same 2."""
+    desk = Desk()
+    desk.hold("2")
+    assert [desk.order(target_price(price=110 + n)).qty for n in range(3)] == [D(2)] * 3
+
+
+def test_a_stop_and_a_target_may_each_cover_the_book_and_two_stops_may_not() -> None:
+    desk = Desk()
+    desk.hold("2", "a")
+    desk.hold("5", "b")
+    assert [desk.order(wish).qty for wish in (stop(90), target_price())] == [D(2), D(2)]
+    assert "nothing of this strategy's position is left" in desk.denied(stop(85))
+
+
+def test_after_a_fill_what_is_too_much_is_canceled_and_what_is_too_large_is_asked_for_anew() -> None:
+    """a holds 2 beside b's 5, with a stop and a target of 2. 1.5 of the target fill: the stop becomes 0.5, then none."""
+    desk = Desk()
+    desk.hold("2", "a")
+    desk.hold("5", "b")
+    protection, goal = desk.order(stop(90, tag="sl")), desk.order(target_price())
+    cancel, smaller = desk.fill_and_hear(goal.id, "1.5")
+    assert type(cancel) is ProposeCancel and cancel.order.id == protection.id
+    assert type(smaller) is ProposeOrder
+    assert (smaller.order.type, smaller.order.qty, smaller.order.trigger_price) == ("stop_market", D("0.5"), D(90))
+    assert (smaller.order.tag, smaller.order.reduce_only) == ("sl", True)
+    (last,) = desk.fill_and_hear(goal.id, "0.5")
+    assert type(last) is ProposeCancel and last.order.id == smaller.order.id
+    assert desk.fill_and_hear(desk.order({"side": "buy", "qty": 1}).id) == [], "asked for once is enough"
+
+
+def test_where_the_venue_ends_them_itself_nothing_is_asked_for() -> None:
+    """The account holds what the strategy holds: the venue expires the stop when the target has filled."""
+    desk = Desk()
+    desk.hold("2")
+    desk.order(stop(90))
+    assert desk.fill_and_hear(desk.order(target_price()).id) == []
+
+
+def test_a_position_of_another_strategy_takes_the_venues_guard_away() -> None:
+    """a's two targets of 2 were guarded while a was alone; b's 5 end that, and the newer one goes."""
+    desk = Desk()
+    desk.hold("2", "a")
+    first, second = desk.order(target_price()), desk.order(target_price(price=111))
+    (cancel,) = desk.fill_and_hear(desk.order({"side": "buy", "qty": 5}, strategy="b").id)
+    assert type(cancel) is ProposeCancel and cancel.order.id == second.id
+
+
+async def test_a_stop_and_a_target_of_one_strategy_do_not_turn_its_book_over() -> None:
+    """a is long 2 beside b's 5. The target fills at 110, then the price falls through the stop: a ends flat."""
+    plan = plan_of({"X": flat("100", "100", "100", "120", "120", "80", "80")}, strategies=("a", "b"))
+    a = Script({"side": "buy", "qty": 2}, [target_price(), stop(90)])
+    engine = engine_of(plan, a=a, b=Script({"side": "buy", "qty": 5}))
+    async with engine:
+        run = engine.parts.run
+        engine.parts.bus.subscribe(OrderFilled, run.execution.on_fill)
+        await engine.run()
+    assert {book.strategy: book.qty for book in run.portfolio.books.values()} == {"a": D(0), "b": D(5)}
+    assert run.working.illegal == []
 
 
 async def test_two_strategies_that_net_at_the_venue_close_their_own_books() -> None:
@@ -328,6 +499,30 @@ def test_an_amend_to_the_same_or_to_less_than_a_step_sends_nothing_and_is_counte
     desk.order({"side": "buy", "qty": 1, "price": 99, "tag": "x"})
     assert desk.say({"amend": "x", **change}) == []
     assert sum(desk.engine.unsent.values()) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"qty": "50.001"}, ["50.001", "above the maximum 50"]),
+        ({"qty": "0.001"}, ["0.001", "below the minimum 0.002"]),
+        ({"qty": "0.05", "price": 99}, ["4.95", "below the minimum 5"]),
+    ],
+)
+def test_an_amend_the_venue_would_refuse_is_refused_with_the_reason(change: dict[str, Any], words: list[str]) -> None:
+    """The venue's limits are those of a new order."""
+    desk = Desk()
+    order = desk.order({"side": "buy", "qty": 1, "price": 100, "tag": "x"})
+    (event,) = desk.say({"amend": "x", **change})
+    assert type(event) is AmendRejected and (event.order_id, event.code) == (order.id, None)
+    assert all(word in event.message for word in words), event.message
+
+
+def test_such_an_amend_in_the_answer_that_places_the_order_is_counted() -> None:
+    desk = Desk()
+    (order,) = desk.say({"side": "buy", "qty": 1, "price": 100, "tag": "x"}, {"amend": "x", "qty": 51})
+    assert type(order) is ProposeOrder
+    assert desk.engine.unsent["amend of an order just placed to what the venue would refuse"] == 1
 
 
 @pytest.mark.parametrize(("risk", "qty"), [("{max_order_notional: '50'}", "1"), ("{}", "0.0009")])
