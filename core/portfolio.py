@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import ROUND_HALF_EVEN, Context, Decimal, getcontext, localcontext, setcontext
+from typing import Any
 
 import msgspec
 
@@ -269,6 +270,14 @@ class Portfolio:
                 reason,
             )
         )
+
+    def snapshot(self) -> dict[str, Any]:
+        """All state that cannot be derived, encodable: what a restart begins from."""
+        return {
+            "balances": [[venue, asset, total] for (venue, asset), total in self.balances.items()],
+            "deposits": [[venue, asset, total] for (venue, asset), total in self.deposits.items()],
+            "books": list(self.books.values()),
+        }
 
     # --- queries ----------------------------------------------------------------------------------------------------
 

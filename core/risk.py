@@ -68,9 +68,7 @@ class RiskEngine:
     ) -> None:
         self._scopes: dict[str, list[tuple[str, Limits]]] = {
             # A strategy's own limits first, then the account's; who has none is not asked.
-            name: [
-                (scope, own) for scope, own in ((f"strategy {name}", limits), (ACCOUNT, account)) if own != Limits()
-            ]
+            name: [(scope, own) for scope, own in ((f"strategy {name}", limits), (ACCOUNT, account)) if own != Limits()]
             for name, limits in strategies.items()
         }
         self._account = account

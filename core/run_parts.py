@@ -118,7 +118,12 @@ def build(
         bus,
         outside.clock,
         outside,
-        Journal(journal_path, counted=(*ORDER_EVENTS, *ACCOUNT_EVENTS), head=_head(plan, tapes)),
+        Journal(
+            journal_path,
+            counted=(*ORDER_EVENTS, *ACCOUNT_EVENTS),
+            head=_head(plan, tapes),
+            snapshot=lambda: {"ts": outside.clock.now(), **portfolio.snapshot(), **working.snapshot()},
+        ),
         working,
         _execution(plan, bus, portfolio, working, outside.clock),
         _risk(plan, bus, portfolio, working),

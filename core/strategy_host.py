@@ -11,7 +11,7 @@ import importlib
 import inspect
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -117,6 +117,9 @@ class HostedStrategy:
         self.failed = False
         self.waiting: set[str] = set()
         self.waits_for: int | None = None
+        """Close of the interval whose bars are coming in (`call: together`)."""
+        self.begun = 0
+        """Close of the newest interval of which a bar has come."""
         self.timer: Any = None
 
         self.single = len(self.names) == 1
@@ -170,9 +173,9 @@ class StrategyHost:
     def on_bar(self, bar: Bar) -> None:
         """Show the bar, and call who is due (plain strategies)."""
         for hosted in self._routes.get((bar.venue, bar.symbol), ()):
-            if self._is_due(hosted, bar):
+            for inputs in self._calls(hosted, bar):
                 try:
-                    self._answer(hosted, bar.ts, hosted.call(*self._inputs(hosted, bar)))
+                    self._answer(hosted, bar.ts, hosted.call(*inputs))
                 except Exception as error:
                     self._fail(hosted, "generate_signals", bar, error)
 
@@ -204,18 +207,16 @@ class StrategyHost:
     async def on_bar_async(self, bar: Bar) -> None:
         """The same where at least one strategy is a coroutine function."""
         for hosted in self._routes.get((bar.venue, bar.symbol), ()):
-            if self._is_due(hosted, bar):
-                await self._call_async(hosted, bar.ts, bar, self._inputs(hosted, bar))
+            for inputs in self._calls(hosted, bar):
+                await self._call_async(hosted, bar.ts, bar, inputs)
 
     async def on_timer(self, event: TimerFired) -> None:
         """`together_ms` are over: call without the symbols that did not come."""
         hosted = self._by_name.get(event.owner)
         if hosted is None or event.name != "together" or hosted.waits_for is None:
             return
-        hosted.market.missing = tuple(n for n in hosted.spec.symbols if n not in hosted.waiting)
-        self._end_waiting(hosted)
-        if not hosted.failed and self._is_warm(hosted):
-            await self._call_async(hosted, event.ts, event, self._shown_inputs(hosted, hosted.first, event.ts))
+        for inputs in self._without_missing(hosted, event.ts):
+            await self._call_async(hosted, event.ts, event, inputs)
 
     def on_position(self, event: PositionChanged) -> None:
         """A strategy's own book changed: what it sees of it is refreshed."""
@@ -261,13 +262,29 @@ class StrategyHost:
         hosted.seen[name] += 1
         return name
 
-    def _is_due(self, hosted: HostedStrategy, bar: Bar) -> bool:
-        """Show the bar to the strategy; True where that is a reason to call it now."""
-        due = False
-        for shown in self._shown(hosted, bar) if hosted.aggregators else (bar,):
+    def _calls(self, hosted: HostedStrategy, bar: Bar) -> Iterator[tuple[Any, Any]]:
+        """Show the bar to the strategy; yields what it is to be called with because of it.
+
+        Lazily: the call that an older interval still waits for comes before the strategy sees anything newer.
+        """
+        shown = self._shown(hosted, bar) if hosted.aggregators else (bar,)
+        if hosted.waits_for is not None and shown and shown[-1].ts_venue > hosted.waits_for:
+            yield from self._without_missing(hosted, bar.ts)
+        if self._is_due(hosted, shown):
+            yield self._inputs(hosted, bar)
+
+    def _without_missing(self, hosted: HostedStrategy, ts: int) -> Iterator[tuple[Any, Any]]:
+        """The interval that waits is called without the symbols that did not come."""
+        hosted.market.missing = tuple(n for n in hosted.spec.symbols if n not in hosted.waiting)
+        self._end_waiting(hosted)
+        if not hosted.failed and self._is_warm(hosted):
+            yield self._shown_inputs(hosted, hosted.first, ts)
+
+    def _is_due(self, hosted: HostedStrategy, bars: Sequence[Bar]) -> bool:
+        """Show the bars to the strategy; True where that is a reason to call it now."""
+        for shown in bars:
             name = self._append(hosted, shown)
-            due = True
-        if not due or hosted.failed:
+        if not bars or hosted.failed:
             return False
         # Who has come is noted in the warm-up too: its last interval may be half in when the last symbol gets warm.
         if hosted.spec.together and not hosted.single and not self._all_in(hosted, name, shown):
@@ -279,9 +296,10 @@ class StrategyHost:
 
     def _all_in(self, hosted: HostedStrategy, name: str, bar: Bar) -> bool:
         """`call: together`: True when every symbol's bar of this interval is in."""
-        if hosted.waits_for != bar.ts_venue:
-            self._end_waiting(hosted)
-            hosted.waits_for = bar.ts_venue
+        if bar.ts_venue < hosted.begun or (bar.ts_venue == hosted.begun and hosted.waits_for is None):
+            return False  # its interval was called without it: one call per interval
+        if hosted.waits_for is None:
+            hosted.waits_for = hosted.begun = bar.ts_venue
             event = TimerFired(bar.ts + hosted.spec.together_ns, "together", hosted.name)
             hosted.timer = self._clock.call_at(event.ts, event)
         hosted.waiting.add(name)

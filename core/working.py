@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 from core.errors import InvariantBroken
 from core.events import OrderEvent
-from core.orders import OPEN, Order
+from core.orders import OPEN, TERMINAL, Order
 
 ZERO = Decimal(0)
 
@@ -39,6 +40,10 @@ class WorkingOrders:
             self.illegal.append(f"{type(event).__name__} for order {event.order_id}, which is {order.status}")
         if order.status not in OPEN:
             self._open[event.venue, event.symbol].pop(event.order_id, None)
+
+    def snapshot(self) -> dict[str, Any]:
+        """Open orders, encodable, oldest first."""
+        return {"orders": [order for order in self.all.values() if order.status not in TERMINAL]}
 
     # --- queries ----------------------------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ import pytest
 
 from core.compose import compose
 from core.engine import HOST, Engine
-from core.errors import StrategyError, UsageError
+from core.errors import RunOver, StrategyError, UsageError
 from core.events import Bar, OrderAccepted, OrderCanceled, OrderFilled, RunEnded, RunStarted, Signal
 from core.signals import BadSignal
 from sim import clock as clock_module
@@ -162,6 +162,37 @@ async def test_sleep_until_the_past_returns_at_once() -> None:
     async with engine_of(plan_of(TEN), s=Script()) as engine:
         await engine.clock.sleep_until(START - 1)
         await engine.clock.sleep_until(START)
+
+
+@pytest.mark.parametrize("mode", ["backtest", "paper"])
+async def test_who_sleeps_beyond_the_end_of_the_run_is_told_so(mode: str) -> None:
+    """Ten bars of a minute end at 10:00; a task that waits for 10:01 raises instead of waiting for ever."""
+    async with compose(plan_of(TEN), strategies={"s": Script()}, mode=mode) as engine:
+        late = START + 11 * MINUTE
+        bot = asyncio.create_task(engine.clock.sleep_until(late))
+        await asyncio.sleep(0)
+        await engine.run()
+        with pytest.raises(RunOver, match="60 s after the end of the run") as told:
+            await bot
+        assert told.value.until == late
+        with pytest.raises(RunOver):
+            await engine.clock.sleep_until(late)
+        await engine.clock.sleep_until(START)
+
+
+async def test_a_stopped_run_wakes_its_sleepers_too() -> None:
+    async with engine_of(plan_of(TEN), s=Script()) as engine:
+
+        async def stopper() -> None:
+            await engine.clock.sleep_until(START + 150 * SECOND)
+            await engine.stop("enough")
+
+        tasks = [asyncio.create_task(stopper()), asyncio.create_task(engine.clock.sleep_until(START + 5 * MINUTE))]
+        await asyncio.sleep(0)
+        await engine.run()
+        with pytest.raises(RunOver, match="150 s after the end of the run"):
+            await tasks[1]
+        await tasks[0]
 
 
 async def test_two_tasks_are_woken_in_the_order_of_their_moments_each_at_its_own() -> None:

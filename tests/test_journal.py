@@ -210,3 +210,21 @@ async def test_a_run_that_fails_leaves_a_whole_journal(tmp_path: Path) -> None:
     assert kinds[:2] == ["head", "RunStarted"] and "StrategyFailed" in kinds
     own = [k for k in kinds if k in ("Signal", "SubmitOrder", "OrderSubmitted", "OrderAccepted", "OrderFilled")]
     assert own == ["Signal", "SubmitOrder", "OrderSubmitted", "OrderAccepted", "OrderFilled"]
+
+
+async def test_a_snapshot_of_a_run_holds_its_books_and_open_orders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Segments of nothing: a snapshot opens each one, and says what the ledger said then."""
+    monkeypatch.setattr("core.journal.SEGMENT_MAXIMUM", 0)
+    monkeypatch.setattr("core.journal.BATCH", 1)
+    path = tmp_path / "j"
+    script = Script({"side": "buy", "qty": 1}, {"side": "buy", "qty": 2, "price": "50"})
+    plan = plan_of({"X": flat("100", "100", "100", "100")})
+    async with compose(plan, strategies={"s": script}, journal_path=path) as one:
+        await one.run()
+    last = [record for record in read(path) if record["event"] == "snapshot"][-1]
+    assert [(b["symbol"], float(b["qty"]), float(b["cost"])) for b in last["books"]] == [("X", 1.0, 100.0)]
+    orders = [(float(o["terms"]["price"]), float(o["qty"]), float(o["filled"])) for o in last["orders"]]
+    assert orders == [(50.0, 2.0, 0.0)]
+    assert [asset for _, asset, _ in last["balances"]] == ["USDT"]

@@ -170,6 +170,35 @@ async def test_who_does_not_come_is_named_after_together_ms(config: str, late: i
     ]
 
 
+async def test_an_interval_that_waits_longer_than_the_next_one_takes_is_called_before_it() -> None:
+    """together_ms of two minutes: Y's second bar never comes, X's third ends the waiting and is not seen by it."""
+    seen: list[Any] = []
+
+    def look(market: Any, state: Any) -> None:
+        seen.append((market.now - START, market.missing, market["X"].close[-1], market["Y"].close[-1]))
+
+    await run_of(plan_of(HOLED, strategies=("s, together_ms: 120000",)), s=Script(*[look] * 9))
+    assert seen == [
+        (MINUTE, (), 100.0, 200.0),
+        (3 * MINUTE, ("Y",), 101.0, 200.0),
+        (3 * MINUTE, (), 102.0, 202.0),
+        (4 * MINUTE, (), 103.0, 203.0),
+    ]
+
+
+@pytest.mark.parametrize("together_ms", [0, 1000, 60_000, 3_600_000])
+async def test_there_is_one_call_per_interval_however_long_it_may_wait(together_ms: int) -> None:
+    """Y misses every second minute of eight, and comes in the last."""
+    rows = flat(*[str(200 + n) for n in range(8)])
+    plan = plan_of(
+        {"X": flat(*[str(100 + n) for n in range(8)]), "Y": [row if n % 2 else None for n, row in enumerate(rows)]},
+        strategies=(f"s, together_ms: {together_ms}",),
+    )
+    seen: list[Any] = []
+    await run_of(plan, s=Script(*[lambda market, state: seen.append((market["X"].close[-1], market.missing))] * 9))
+    assert seen == [(100.0 + n, () if n % 2 else ("Y",)) for n in range(8)]
+
+
 async def test_call_each_calls_for_every_bar_with_its_own_symbol_in_front() -> None:
     watcher = Watcher()
     await run_of(plan_of(HOLED, strategies=("s, call: each, warmup: 0",)), s=watcher)
