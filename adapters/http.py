@@ -168,7 +168,9 @@ class JsonReader:
         import aiohttp
 
         try:
-            return await asyncio.wait_for(self._followed(url, params), self.timeout_s)
+            # Not `wait_for`: up to Python 3.11 it swallows a cancel that comes as the answer does.
+            async with asyncio.timeout(self.timeout_s):
+                return await self._followed(url, params)
         except aiohttp.ClientSSLError as error:
             raise VenueError(f"{urlsplit(url).netloc}: its certificate is not valid ({error})") from error
         except TimeoutError:

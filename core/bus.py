@@ -98,7 +98,7 @@ class Bus:
         event: Event | None = None
         count = 0
         try:
-            for count in TURNS:
+            for count in TURNS:  # noqa: B007  read below: how many were dispatched
                 if not queue:
                     return
                 event = queue.popleft()

@@ -13,17 +13,32 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from core.config import Config, config_error, read_config, read_config_text, resolved_yaml
+import msgspec
+
+from core.config import (
+    Config,
+    LogSection,
+    ReportSection,
+    RunSection,
+    config_error,
+    read_config,
+    read_config_text,
+    resolved_yaml,
+)
 from core.config_checks import Mode
 from core.decode import decode
 from core.errors import AnyclockError, ConfigError, DataError, Problem, UsageError
 from core.instruments import Instrument, decimals_of
 from core.plan import Key, Plan, StreamPlan, VenuePlan
+from core.scalars import advice, nearest
 from core.yaml_nodes import Node
 
 if TYPE_CHECKING:
     from core.engine import Engine
+    from sim.models import SimulationConfig
 
+LATER_VENUE_KEYS = ("account", "instruments", "simulation")
+"""Of an entry of `venues`: what the design lets differ by venue, and runs do not yet."""
 CACHE = ".cache"
 """Folder of cached market data, beside the place the program is started in."""
 MINUTE_NS = 60_000_000_000
@@ -82,13 +97,13 @@ class _Reader:
             return None
         names = {symbol: (venue, symbol) for venue, symbol in reversed(instruments)}
         names |= {f"{venue}:{symbol}": (venue, symbol) for venue, symbol in instruments}
+        wallet = self.config.account.wallet
         for venue in venues.values():
-            venue.balances.setdefault(quotes[0], Decimal(0))
+            venue.balances.setdefault(quotes[0], Decimal(0) if wallet is None else wallet)
         self._check_money(venues, quotes[0])
         if self.problems:
             return None
-        text = resolved_yaml(self.config, {})
-        digest = hashlib.sha256(f"{text}|{self.config.run.seed}".encode()).hexdigest()
+        digest = digest_of(self.config)
         return Plan(self.config, venues, instruments, streams, names, quotes[0], digest, self.warnings)
 
     def _say(self, place: str, message: str) -> None:
@@ -97,28 +112,24 @@ class _Reader:
 
     def _venues(self) -> dict[str, VenuePlan]:
         from adapters.venues import VENUES, load_rules, unknown_venue
-        from sim.models import SimulationConfig
 
+        simulation = self._simulation()
         nodes = {"": self.config.venue} if self.config.venue is not None else dict(self.config.venues or {})
         venues: dict[str, VenuePlan] = {}
         for key, node in nodes.items():
             name_node = node.child("name") if node is not None and isinstance(node.value, dict) else None
             name = name_node.value if name_node is not None else None
             place = f"venues.{key}" if key else "venue"
+            self._venue_keys(node, place, LATER_VENUE_KEYS if key else ())
             if not isinstance(name, str):
                 self._say(place, f"expected {{name: …}} with one of {', '.join(VENUES)}")
                 continue
             if name not in VENUES:
                 self._say(f"{place}.name", unknown_venue(name))
                 continue
-            simulation = SimulationConfig()
-            if self.config.simulation is not None:
-                simulation = decode(self.config.simulation, SimulationConfig, self.problems) or simulation
             account = self.config.account
             rules = load_rules(name)
             balances = dict(account.balances)
-            if account.wallet is not None:
-                balances["USDT"] = account.wallet
             leverage = account.leverage if isinstance(account.leverage, dict) else {"": account.leverage}
             if rules.kind == "spot" and any(value != 1 for value in leverage.values()):
                 self._say("account.leverage", f"{name} is a spot venue: leverage is 1 there, leave it out")
@@ -128,6 +139,28 @@ class _Reader:
                 self._say("account.margin_mode", "cross margin is not offered yet: use isolated")
             venues[key or name] = VenuePlan(key or name, rules, balances, leverage, simulation)
         return venues
+
+    def _venue_keys(self, node: Node, place: str, later: tuple[str, ...]) -> None:
+        """Nothing that stands beside `name` is passed over."""
+        for key in node.value if isinstance(node.value, dict) else ():
+            if key in later:
+                self._say(f"{place}.{key}", f"not offered yet: `{key}` at the top of the file holds for every venue")
+            elif key != "name":
+                known = ["name", *later]
+                self._say(f"{place}.{key}", f"unknown key, {advice(nearest(key, known), known)}")
+
+    def _simulation(self) -> SimulationConfig:
+        """The section as the simulator reads it; what has no effect is a warning."""
+        from sim.models import BOOK_SECTIONS, SimulationConfig
+
+        node = self.config.simulation
+        if node is None:
+            return SimulationConfig()
+        simulation = decode(node, SimulationConfig, self.problems) or SimulationConfig()
+        for name in BOOK_SECTIONS:
+            if getattr(simulation, name) is not None:
+                self.warnings.append(f"simulation.{name} has no effect on bars")
+        return simulation
 
     def _instruments(self, venues: dict[str, VenuePlan]) -> dict[Key, Instrument]:
         from sim.scenario_market import InstrumentSpec
@@ -203,6 +236,13 @@ class _Reader:
     def _check_money(self, venues: dict[str, VenuePlan], currency: str) -> None:
         if not any(balance > 0 for venue in venues.values() for balance in venue.balances.values()):
             self._say("account", f'the account is empty: give it `balances: {{{currency}: "10000"}}`')
+
+
+def digest_of(config: Config) -> str:
+    """sha256 of what a run does: where its results go, how they are written and what is told changes no id."""
+    run = msgspec.structs.replace(config.run, results=RunSection(config.run.name).results)
+    plain = msgspec.structs.replace(config, run=run, report=ReportSection(), log=LogSection())
+    return hashlib.sha256(f"{resolved_yaml(plain, {})}|{config.run.seed}".encode()).hexdigest()
 
 
 def instrument_of(venue: VenuePlan, symbol: str, spec: Any) -> Instrument:

@@ -90,6 +90,11 @@ def _strategies(node: Node) -> Iterator[Problem]:
                 advice = f"did you mean `{near}`?" if near else f"data has: {', '.join(sorted(known))}"
                 yield Problem(symbol_node.line, symbol_node.path, f"{symbol} is in no entry of `data`, {advice}")
         yield from _signal_interval(node, entry)
+        risk = entry.child("risk")
+        drawdown = risk.child("max_drawdown") if risk is not None else None
+        if drawdown is not None and drawdown.value is not None:
+            advice = "the drawdown is followed for the account only: move it to `risk.max_drawdown`"
+            yield Problem(drawdown.line, drawdown.path, advice)
 
 
 def _signal_interval(node: Node, entry: Node) -> Iterator[Problem]:

@@ -101,7 +101,7 @@ class EquityRecorder:
         )
 
     def _rows(self, end: int) -> tuple[Any, Any]:
-        """Times of all rows in order, and which state each shows. At one time changes come before the interval's row."""
+        """Times of all rows in order, and which state each shows. At one time a change precedes the interval's row."""
         step = self._interval
         grid = np.arange(-(-self._start // step) * step, end + 1, step, dtype=np.int64)
         changes = np.array(self._changes, dtype=np.int64)
@@ -166,5 +166,5 @@ class _Column:
 
 def _integers(values: list[int]) -> Any:
     """int64 where they fit, else Python ints."""
-    fits = -INT64_SAFE < min(values) and max(values) < INT64_SAFE
+    fits = min(values) > -INT64_SAFE and max(values) < INT64_SAFE
     return np.array(values, dtype=np.int64 if fits else object)

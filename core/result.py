@@ -15,8 +15,8 @@ import numpy as np
 
 from core.config import resolved_yaml
 from core.errors import InvariantBroken
-from core.extremes import TapeExtremes
 from core.events import OrderFilled
+from core.extremes import TapeExtremes
 from core.metrics.equity import EquityCurve
 from core.metrics.record import RunRecord
 from core.metrics.underwater import underwater

@@ -5,8 +5,7 @@ journal, orders, portfolio, metrics, strategies. State first, opinion last.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -36,9 +35,10 @@ from core.events import (
 from core.execution import ExecutionEngine
 from core.ids import CountedIds
 from core.journal import Journal
+from core.outside import Outside
 from core.plan import Key, Plan
 from core.portfolio import Portfolio
-from core.ports import Clock, Inbox
+from core.ports import Clock
 from core.recording import Recording
 from core.risk import Limits, RiskEngine
 from core.strategy_host import HostedStrategy, StrategyHost, StrategySpec, load_strategy
@@ -47,21 +47,6 @@ from core.working import WorkingOrders
 
 MINUTE_NS = 60_000_000_000
 MS_NS = 1_000_000
-
-
-@dataclass(frozen=True)
-class Outside:
-    """What differs by mode: the clock, where events come from, where commands go."""
-
-    clock: Clock
-    inbox: Inbox
-    subscribe: Callable[[str, str, str], None]
-    on_command: Callable[[Any], None]
-    assumptions: list[str]
-    feed_ns: dict[str, int]
-    """Per venue: from a row's `ts` to when we hear it."""
-    tasks: list[Callable[[], Coroutine[Any, Any, None]]] = field(default_factory=list)
-    world: Any = None
 
 
 @dataclass(frozen=True)

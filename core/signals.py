@@ -167,6 +167,10 @@ def _check(signal: Signal) -> None:
         raise BadSignal(f"`trigger_price` needs a `type` that waits for it: one of {', '.join(TRIGGER_TYPES)}")
     if (kind == "market" and signal.price is not None) or (signal.post_only and signal.price is None):
         raise BadSignal(NO_MARKET_PRICE)
+    if signal.trigger_by != "last":
+        raise BadSignal(f"`trigger_by: {signal.trigger_by}` is not offered yet: bars know the last price only")
+    if signal.stp is not None:
+        raise BadSignal("`stp` is not offered yet: on bars orders of one account never meet each other")
     if signal.tif == "gtd" and signal.good_till is None:
         raise BadSignal("`tif: gtd` needs `good_till`, int nanoseconds UTC")
     if signal.post_only and signal.tif in ("ioc", "fok"):

@@ -10,8 +10,8 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from core.events import Event
+from core.outside import Outside
 from core.plan import Plan
-from core.run_parts import Outside
 from core.tape import Tape
 from live.clock import LiveClock
 from live.feed import TapedFeed

@@ -12,6 +12,8 @@ from decimal import ROUND_DOWN, Context, Decimal
 from heapq import heappop, heappush
 from typing import Any
 
+import msgspec
+
 from core.errors import InvariantBroken
 from core.events import (
     AmendRejected,
@@ -31,7 +33,7 @@ from core.orders import OrderStatus, OrderTerms
 from core.venue_rules import VenueRules
 from sim.account import VenueAccount
 from sim.bar_market import INF, BarMarket
-from sim.validation import Refusal, first_failure
+from sim.validation import Refusal, amended_failure, first_failure
 from sim.venue_order import EventKeys, OwnerKeys, VenueOrder
 
 ZERO = Decimal(0)
@@ -407,7 +409,8 @@ class ExecutionSimulator:
         """Why the venue would not amend; None where it would."""
         if order.limit is None or order.waits_for_trigger:
             return "unknown_amend"
-        instrument = self._instruments[order.terms.symbol]
+        if price is None:
+            return "parameter"
         same_price = price == order.limit
         if self.rules.amend == "qty_down":
             if not same_price:
@@ -416,15 +419,14 @@ class ExecutionSimulator:
                 return "amend_up"
         if same_price and qty == order.qty:
             return "amend_same"
-        if price is None or price <= 0 or not instrument.on_tick(price):
-            return "tick"
         if qty <= order.filled:
             return None if self.rules.amend_below_filled == "cancel" else "amend_same"
-        if not instrument.on_step(qty):
-            return "step"
-        if instrument.min_notional is not None and price * qty < instrument.min_notional:
-            return "notional"
-        return None
+        case = amended_failure(
+            msgspec.structs.replace(order.terms, price=price, qty=qty),
+            self._instruments[order.terms.symbol],
+            self.rules,
+        )
+        return case if case is None or case in self.rules.errors else "parameter"
 
     # --- endings ----------------------------------------------------------------------------------------------------
 

@@ -11,8 +11,8 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from core.events import Event
+from core.outside import Outside
 from core.plan import Plan
-from core.run_parts import Outside
 from core.tape import Tape
 from sim.account import VenueAccount
 from sim.bar_market import BarMarket

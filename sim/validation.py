@@ -52,6 +52,16 @@ def first_failure(
     return Refusal(case, answer.code, answer.message)
 
 
+def amended_failure(terms: OrderTerms, instrument: Instrument, rules: VenueRules) -> str | None:
+    """The first filter that a limit order fails with the price and quantity it would be amended to."""
+    return (
+        _precision(terms, instrument)
+        or _prices(terms, instrument, rules)
+        or _quantity(terms, instrument)
+        or _notional(terms, instrument, None)
+    )
+
+
 def _parameters(terms: OrderTerms, rules: VenueRules, at: int) -> str | None:
     if terms.reduce_only and rules.kind == "spot":
         return "parameter"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
+from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
@@ -90,6 +92,47 @@ async def test_redirects_are_followed_on_the_same_host_only() -> None:
             await reader.get_json(url + "/loop")
         with pytest.raises(Refused, match="HTTP 404"):
             await reader.get_json(url + "/nowhere")
+
+
+class Waiting:
+    """A session with one answer, `{}`, that comes when it is told to."""
+
+    status, headers = 200, {}  # type: ignore[var-annotated]
+
+    def __init__(self) -> None:
+        self.answered = asyncio.get_running_loop().create_future()
+        self.content = self
+
+    def get(self, url: str, **more: object) -> Waiting:
+        return self
+
+    async def __aenter__(self) -> Waiting:
+        await self.answered
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        """Nothing to close."""
+
+    async def iter_chunked(self, size: int) -> AsyncIterator[bytes]:
+        yield b"{}"
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_cancel_that_comes_with_the_answer_is_not_swallowed(turns: int) -> None:
+    """However many turns of the loop lie between the two, a reader that was not through yet is canceled."""
+    session = Waiting()
+    task = asyncio.create_task(JsonReader(session).get_json("https://a.example/x"))  # type: ignore[arg-type]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    session.answered.set_result(None)
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    if task.done():
+        assert task.result() == {}
+        return
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,10 @@ class SimulationConfig(msgspec.Struct, frozen=True):
     rate_limits: Node | None = None
 
 
+BOOK_SECTIONS = ("queue", "crossed", "overlay", "trades", "triggers", "stp", "margin", "funding", "rate_limits")
+"""Sections that say nothing about bars; they stay unread until the rules they belong to exist."""
+
+
 class Models(msgspec.Struct, frozen=True):
     """The models of one symbol, complete."""
 

@@ -1,0 +1,24 @@
+"""What differs by mode, as one value: handed to the inside by whoever built it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+from core.ports import Clock, Inbox
+
+
+@dataclass(frozen=True)
+class Outside:
+    """What differs by mode: the clock, where events come from, where commands go."""
+
+    clock: Clock
+    inbox: Inbox
+    subscribe: Callable[[str, str, str], None]
+    on_command: Callable[[Any], None]
+    assumptions: list[str]
+    feed_ns: dict[str, int]
+    """Per venue: from a row's `ts` to when we hear it."""
+    tasks: list[Callable[[], Coroutine[Any, Any, None]]] = field(default_factory=list)
+    world: Any = None
