@@ -151,7 +151,7 @@ class _Reader:
 
     def _simulation(self) -> SimulationConfig:
         """The section as the simulator reads it; what has no effect is a warning."""
-        from sim.models import BOOK_SECTIONS, SimulationConfig
+        from sim.models import BOOK_SECTIONS, SimulationConfig, loaded
 
         node = self.config.simulation
         if node is None:
@@ -160,7 +160,16 @@ class _Reader:
         for name in BOOK_SECTIONS:
             if getattr(simulation, name) is not None:
                 self.warnings.append(f"simulation.{name} has no effect on bars")
-        return simulation
+        fees = {"simulation": simulation.fees}
+        fees |= {f"simulation.symbols.{symbol}": models.fees for symbol, models in simulation.symbols.items()}
+        for place, model in fees.items():
+            if model is not None and model.pay_in is not None:
+                self._say(f"{place}.fees.pay_in", "not offered in runs yet: a run counts its money in one currency")
+        try:
+            return loaded(simulation, Path())
+        except DataError as error:
+            self._say("simulation.latency.file", str(error))
+            return simulation
 
     def _instruments(self, venues: dict[str, VenuePlan]) -> dict[Key, Instrument]:
         from sim.scenario_market import InstrumentSpec

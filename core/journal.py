@@ -14,6 +14,7 @@ import struct
 import threading
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from itertools import compress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -78,7 +79,7 @@ class Journal:
         if not events:
             return
         records = [encode(event) for event in events]
-        digested = [data for event, data in zip(events, records, strict=True) if type(event) in counted]
+        digested = list(compress(records, map(counted.__contains__, map(type, events))))
         events.clear()
         self.events += len(digested)
         self.records += len(records)

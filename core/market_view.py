@@ -226,8 +226,10 @@ class PositionState:
 
     def refresh(self) -> None:
         """Take the book's new quantity. Dust below a step, which no order could trade, does not show."""
-        venue, symbol, strategy = self._key
-        self._book = book = self._portfolio.books.get((venue, symbol, "net", strategy))
+        book = self._book
+        if book is None:
+            venue, symbol, strategy = self._key
+            book = self._book = self._portfolio.books.get((venue, symbol, "net", strategy))
         self.qty = 0.0 if book is None else float(self._portfolio.tradable(book))
 
     @property

@@ -350,12 +350,12 @@ class Portfolio:
                 total += self._cash_floats[asset] * mark
         return total
 
-    def only_position(self) -> tuple[str, float] | None:
-        """(symbol, qty) where exactly one linear position moves the equity; else None."""
+    def only_position(self) -> tuple[str, str, float] | None:
+        """(venue, symbol, qty) where exactly one linear position moves the equity; else None."""
         if len(self._open_floats) != 1 or self._spot:
             return None
         key, (qty, _) = next(iter(self._open_floats.items()))
-        return key[1], qty
+        return key[0], key[1], qty
 
     def margin_used(self, currency: str) -> Decimal:
         """Initial margin of open linear positions: entry value over the symbol's leverage."""

@@ -88,7 +88,7 @@ class RiskEngine:
         self._floor = 1.0 - float(account.max_drawdown) if account.max_drawdown is not None else -INFINITE
         self._seen = -1
         self._bars: Subscription | None = None
-        self._only: tuple[str, float, float] | None = None
+        self._only: tuple[str, str, float, float] | None = None
         self.denied = 0
         self._refused: set[str] = set()
         """Ids of orders denied here: `OrderDenied` may still be on the bus when a change of one comes by."""
@@ -175,15 +175,15 @@ class RiskEngine:
                 equity = portfolio.equity_float(self._currency)
             else:
                 # One position: its price is all that can have changed.
-                symbol, qty, rest = self._only
-                if bar.symbol != symbol:
+                venue, symbol, qty, rest = self._only
+                if bar.symbol != symbol or bar.venue != venue:
                     return
                 equity = rest + qty * bar.close
         else:
             self._seen = portfolio.version
             equity = portfolio.equity_float(self._currency)
             only = portfolio.only_position()
-            self._only = None if only is None else (*only, equity - only[1] * portfolio.marks[bar.venue, only[0]])
+            self._only = None if only is None else (*only, equity - only[2] * portfolio.marks[only[:2]])
         if equity >= self._peak:
             self._peak = equity
         elif equity <= self._peak * self._floor and ACCOUNT not in self.halted:

@@ -53,6 +53,7 @@ class VenueAccount:
     ) -> None:
         self.kind = kind
         self.balances = dict(balances)
+        self._given = frozenset(balances)
         self.positions: dict[str, VenuePosition] = {}
         self._leverage = leverage
         self._order_margin = order_margin
@@ -167,6 +168,10 @@ class VenueAccount:
     def position_qty(self, symbol: str) -> Decimal:
         position = self.positions.get(symbol)
         return position.qty if position is not None else ZERO
+
+    def can_pay(self, asset: str, fee: Decimal) -> bool:
+        """Whether a fee may be taken in this asset; one that the account was never said to hold is not counted."""
+        return asset not in self._given or self.free(asset) >= fee
 
     def locked(self, asset: str) -> Decimal:
         """What working orders hold of an asset."""

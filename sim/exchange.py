@@ -458,6 +458,13 @@ class ExecutionSimulator:
     ) -> tuple[Decimal, str]:
         instrument = market.instrument
         rate = instrument.maker if liquidity == "maker" else instrument.taker
+        paid = market.models.fees
+        if paid.pay_in is not None and paid.pay_price is not None and rate > 0:
+            full = MATH.multiply(MATH.multiply(price, qty), rate)
+            less = MATH.divide(MATH.multiply(full, 1 - paid.discount), paid.pay_price)
+            fee = less.quantize(EIGHT, ROUND_DOWN, MATH)
+            if self.account.can_pay(paid.pay_in, fee):
+                return fee, paid.pay_in
         if self.rules.fee_in == "received" and order.terms.side == "buy":
             return MATH.multiply(qty, rate).quantize(EIGHT, ROUND_DOWN, MATH), instrument.base
         notional = MATH.multiply(price, qty)

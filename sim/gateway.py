@@ -13,6 +13,7 @@ from typing import Any
 from core.commands import AmendOrder, Approved, CancelOrder, SubmitOrder
 from core.events import Event, OrderRejected
 from sim.exchange import ExecutionSimulator
+from sim.models.feed_latency import FeedDerivedLegs, FeedLeg
 from sim.models.latency import LatencyModel, Operation
 from sim.venue_order import OwnerKeys, VenueOrder
 
@@ -20,8 +21,13 @@ from sim.venue_order import OwnerKeys, VenueOrder
 class Line:
     """The wire to one venue: how long each leg takes, first in first out per session."""
 
-    def __init__(self, latency: LatencyModel, seed: int) -> None:
+    def __init__(self, latency: LatencyModel, seed: int, feed_leg: FeedLeg | None = None) -> None:
+        """`feed_leg` is where a latency derived from market data reads it; the others need none."""
         self._legs = latency.legs(random.Random(seed))
+        if isinstance(self._legs, FeedDerivedLegs):
+            self._legs.read_from(feed_leg or _no_feed)
+        # A user's own legs need not know `lost_ns`: their answers take a response leg then.
+        self._lost_ns: Callable[[int], int] = getattr(self._legs, "lost_ns", self._legs.response_ns)
         self._arrivals: dict[str, int] = {}
         self._answers: dict[str, int] = {}
         self._last: tuple[str, int, int] = ("", 0, 0)
@@ -59,8 +65,7 @@ class Line:
 
     def lost_at(self, send: int) -> int:
         """When the sender of a lost request learns of it: no answer of the venue, so it keeps none waiting."""
-        # Only legs that lose requests are ever asked, and those know `lost_ns`.
-        return send + self._legs.lost_ns(send)  # type: ignore[attr-defined,no-any-return]
+        return send + self._lost_ns(send)
 
 
 class SimGateway:
@@ -116,6 +121,11 @@ class SimGateway:
             payload.arrived_at = arrive_at
         self._exchange.request(arrive_at, kind, payload)
         self._sent()
+
+
+def _no_feed(time: int) -> int:
+    """Lf where no market data was recorded."""
+    return 0
 
 
 def _keys(command: Approved) -> OwnerKeys:

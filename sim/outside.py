@@ -19,8 +19,10 @@ from sim.bar_market import BarMarket
 from sim.clock import SimClock
 from sim.exchange import ExecutionSimulator
 from sim.feed import SimFeed, TapeCursor
+from sim.feed_legs import FeedLegs
 from sim.gateway import Line, SimGateway
 from sim.models import BARS_PRESET, PRESETS, Models, assumptions, choose
+from sim.models.latency import FeedDerivedLatency
 from sim.push_cursor import PushCursor
 from sim.world import World
 
@@ -30,7 +32,7 @@ def simulated_outside(plan: Plan, tapes: list[Tape], start: int) -> Outside:
     clock = SimClock(start)
     feed = SimFeed(tapes, {v: defaults_of(plan, v).latency.feed_ns for v in plan.venues})
     world = World(clock, feed)
-    exchanges = simulated_venues(plan, {(t.venue, t.symbol): TapeCursor(t) for t in tapes}, world.report)
+    exchanges = simulated_venues(plan, tapes, {(t.venue, t.symbol): TapeCursor(t) for t in tapes}, world.report)
     for exchange, line in exchanges:
         world.exchanges.append(exchange)
         world.gateways.append(SimGateway(exchange, line, deliver=world.report, sent=world.venue_concerned))
@@ -75,17 +77,21 @@ def pushed_venues(
         push = {symbol: cursor.push for (venue, symbol), cursor in cursors.items() if venue == name}
         return PushedVenue(name, exchange, gateway, push, defaults_of(plan, name).latency.feed_ns)
 
-    return [pushed(*made) for made in simulated_venues(plan, cursors, deliver)]
+    return [pushed(*made) for made in simulated_venues(plan, tapes, cursors, deliver)]
 
 
 def simulated_venues(
-    plan: Plan, cursors: dict[tuple[str, str], Any], emit: Callable[[Any, Any], None]
+    plan: Plan, tapes: list[Tape], cursors: dict[tuple[str, str], Any], emit: Callable[[Any, Any], None]
 ) -> list[tuple[ExecutionSimulator, Line]]:
     """One ExecutionSimulator per venue, with its markets in the order of the plan, and the line to it."""
     made = []
     for venue in plan.venues.values():
         defaults = defaults_of(plan, venue.name)
-        line = Line(defaults.latency, plan.config.run.seed * 1_000_003 + zlib.crc32(venue.name.encode()))
+        seed = plan.config.run.seed * 1_000_003 + zlib.crc32(venue.name.encode())
+        if isinstance(defaults.latency, FeedDerivedLatency):
+            line = Line(defaults.latency, seed, FeedLegs.of_tapes(t for t in tapes if t.venue == venue.name).at)
+        else:
+            line = Line(defaults.latency, seed)
         account = VenueAccount(
             venue.rules.kind, venue.balances, leverage=venue.leverage, order_margin=venue.rules.order_margin
         )

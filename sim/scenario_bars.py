@@ -14,6 +14,7 @@ from core.errors import DataError
 from core.instruments import decimals_of
 from core.tape import Tape
 from sim.bar_path import BarPath
+from sim.feed_legs import FeedLegs
 from sim.models.bars import PathKind, path_of
 from sim.scenario_format import Scenario
 from sim.scenario_tape import TapeRow
@@ -48,6 +49,13 @@ def tape_of(scenario: Scenario, symbol: str) -> Tape:
         interval_ns=interval,
         source=scenario.file,
     )
+
+
+def feed_legs_of(scenario: Scenario, feed_ns: int) -> FeedLegs:
+    """`received_at - at` of every row, times after `start` as the line of a scenario counts them."""
+    received = [row.at + feed_ns if row.received_at is None else row.received_at for row in scenario.tape]
+    took = [at - row.at for at, row in zip(received, scenario.tape, strict=True)]
+    return FeedLegs(np.array(received, dtype=np.int64), np.array(took, dtype=np.int64))
 
 
 def last_price(tape: Tape, path: PathKind, held: int, at: int) -> Decimal | None:

@@ -18,7 +18,7 @@ from sim.bar_market import INF
 from sim.gateway import Line
 from sim.models.latency import Operation
 from sim.scenario import NotCovered, Outcome, Ran
-from sim.scenario_bars import last_price, tape_of
+from sim.scenario_bars import feed_legs_of, last_price, tape_of
 from sim.scenario_compare import ActualEvent, ActualState
 from sim.scenario_coverage import what_is_needed
 from sim.scenario_format import LIMIT_TYPES, Request, Scenario, Submit
@@ -54,7 +54,9 @@ class _Run:
         """By index in the file: checks may stand in any order."""
         self._models = models_of(scenario)
         # The seed a backtest gives this venue's line: equal draws for equal seeds.
-        self._line = Line(self._models("").latency, scenario.seed * 1_000_003 + zlib.crc32(scenario.venue.encode()))
+        seed = scenario.seed * 1_000_003 + zlib.crc32(scenario.venue.encode())
+        latency = self._models("").latency
+        self._line = Line(latency, seed, feed_legs_of(scenario, latency.feed_ns).at)
         self._tapes = {symbol: tape_of(scenario, symbol) for symbol in scenario.instruments}
         self.exchange = venue_of(
             scenario, rules, self._models, self._tapes, local_at=self._local_at, emit=self._on_event

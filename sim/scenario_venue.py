@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from core.decode import decode
-from core.errors import ConfigError, Problem
+from core.errors import ConfigError, DataError, Problem
 from core.events import Event
 from core.instruments import Instrument, decimals_of
 from core.tape import Tape
@@ -20,7 +21,7 @@ from sim.account import VenueAccount
 from sim.bar_market import BarMarket
 from sim.exchange import ExecutionSimulator
 from sim.feed import TapeCursor
-from sim.models import NOTHING, PRESETS, Models, SimulationConfig, choose
+from sim.models import NOTHING, PRESETS, Models, SimulationConfig, choose, loaded
 from sim.scenario_format import Scenario
 from sim.scenario_market import InstrumentSpec
 from sim.venue_order import VenueOrder
@@ -39,8 +40,16 @@ FILTERS = (
 
 
 def read_models(node: Node, problems: list[Problem]) -> SimulationConfig | None:
-    """The `models:` of a scenario: the `simulation:` of a run config."""
-    return decode(node, SimulationConfig, problems)
+    """The `models:` of a scenario: the `simulation:` of a run config. Files it names are beside the scenario."""
+    before = len(problems)
+    config = decode(node, SimulationConfig, problems)
+    if config is None or len(problems) > before:
+        return config
+    try:
+        return loaded(config, Path(node.file).parent)
+    except DataError as error:
+        problems.append(Problem(*node.place("latency.file"), str(error)))
+        return None
 
 
 def models_of(scenario: Scenario) -> Callable[[str], Models]:

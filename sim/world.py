@@ -166,6 +166,9 @@ class World:
                 "answers its own order events without end. Give the run a latency, or let the strategy wait"
             )
         actor.step(earliest)
+        if len(self.exchanges) == 1:
+            self._clear = actor.next_moment()
+            self._busy = self._clear != INF
         return True
 
     def _last(self) -> Event | None:

@@ -85,7 +85,7 @@ def test_a_stop_and_a_target_may_each_cover_the_book_and_two_stops_may_not() -> 
 
 
 def test_after_a_fill_what_is_too_much_is_canceled_and_what_is_too_large_is_asked_for_anew() -> None:
-    """a holds 2 beside b's 5, with a stop and a target of 2. 1.5 of the target fill: the stop becomes 0.5, then none."""
+    """a: 2 beside b's 5, a stop and a target of 2. 1.5 of the target fill: the stop becomes 0.5, then none."""
     desk = Desk()
     desk.hold("2", "a")
     desk.hold("5", "b")
@@ -112,7 +112,7 @@ def test_a_position_of_another_strategy_takes_the_venues_guard_away() -> None:
     """a's two targets of 2 were guarded while a was alone; b's 5 end that, and the newer one goes."""
     desk = Desk()
     desk.hold("2", "a")
-    first, second = desk.order(target_price()), desk.order(target_price(price=111))
+    _, second = desk.order(target_price()), desk.order(target_price(price=111))
     (cancel,) = desk.fill_and_hear(desk.order({"side": "buy", "qty": 5}, strategy="b").id)
     assert type(cancel) is ProposeCancel and cancel.order.id == second.id
 

@@ -7,6 +7,7 @@ none; what a run leaves out comes from the preset of its finest data (venues.md 
 from __future__ import annotations
 
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
@@ -15,7 +16,7 @@ from core.yaml_nodes import Node
 from sim.models.bars import BarModel
 from sim.models.fees import FeeModel
 from sim.models.impact import ImpactModel, NoImpact, SquareRootImpact
-from sim.models.latency import ConstantLatency, LatencyModel, NoLatency
+from sim.models.latency import ConstantLatency, LatencyModel, NoLatency, RecordedLatency
 from sim.models.spread import FixedSpread, NoSpread, SpreadModel
 
 
@@ -89,6 +90,13 @@ def choose(config: SimulationConfig, symbol: str, defaults: Models) -> Models:
         return getattr(own, name, None) or getattr(config, name) or getattr(defaults, name)
 
     return Models(*(pick(name) for name in ("latency", "spread", "impact", "bars", "fees")))
+
+
+def loaded(config: SimulationConfig, folder: Path) -> SimulationConfig:
+    """With what its models read from files, whose paths are relative to `folder`. Raises DataError."""
+    if not isinstance(config.latency, RecordedLatency):
+        return config
+    return msgspec.structs.replace(config, latency=config.latency.loaded(folder))
 
 
 def assumptions(models: Models, chosen: SimulationConfig) -> list[str]:

@@ -8,25 +8,14 @@ from __future__ import annotations
 
 import math
 import random
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated
 
 import msgspec
 
 from core.decode import NonNegativeMillis
-
-Operation = Literal["entry", "cancel", "amend"]
-
-
-class Legs(Protocol):
-    """A latency model in use."""
-
-    def request_ns(self, operation: Operation, send: int) -> int | None:
-        """Client to venue; None: the request is lost."""
-        ...
-
-    def response_ns(self, engine: int) -> int:
-        """Venue to client."""
-        ...
+from sim.models.feed_latency import FeedDerivedLatency
+from sim.models.legs import Legs, Operation
+from sim.models.recorded_latency import RecordedLatency
 
 
 class NoLatency(msgspec.Struct, frozen=True, tag_field="kind", tag="none"):
@@ -98,36 +87,7 @@ class LognormalLatency(msgspec.Struct, frozen=True, tag_field="kind", tag="logno
         )
 
 
-class RecordedLatency(msgspec.Struct, frozen=True, tag_field="kind", tag="recorded"):
-    """Interpolated from recorded rows `(req, exch, resp)` in milliseconds.
-
-    Entry at t is linear in req between the rows' exch - req; response is linear in exch between the rows' resp - exch;
-    truncated to int ns; held flat beyond the ends. A row with exch <= 0 loses the requests up to its neighbours.
-    Assumes: your requests would have met the same queues. Source: F1.
-    """
-
-    rows: list[tuple[float, float, float]]
-    feed_ms: NonNegativeMillis = 0
-
-    @property
-    def feed_ns(self) -> int:
-        return self.feed_ms
-
-    def legs(self, rng: random.Random) -> Legs:
-        return _RecordedLegs([(req * 1e6, exch * 1e6, resp * 1e6) for req, exch, resp in self.rows])
-
-    def sentence(self) -> str:
-        return f"latency: interpolated from {len(self.rows)} recorded rows"
-
-    def check(self) -> Any:
-        """Rows must be sorted, or interpolation means nothing."""
-        if not self.rows:
-            yield "rows", "expected at least one row [req, exch, resp]"
-        if any(a[0] >= b[0] for a, b in zip(self.rows, self.rows[1:], strict=False)):
-            yield "rows", "expected rows sorted by request time, each later than the one before"
-
-
-LatencyModel = NoLatency | ConstantLatency | LognormalLatency | RecordedLatency
+LatencyModel = NoLatency | ConstantLatency | LognormalLatency | RecordedLatency | FeedDerivedLatency
 
 
 def _medians(model: ConstantLatency | LognormalLatency) -> dict[str, int]:
@@ -139,7 +99,7 @@ def _medians(model: ConstantLatency | LognormalLatency) -> dict[str, int]:
     }
 
 
-class _ConstantLegs:
+class _ConstantLegs(Legs):
     def __init__(self, requests: dict[str, int], response: int) -> None:
         self._requests = requests
         self._response = response
@@ -151,7 +111,7 @@ class _ConstantLegs:
         return self._response
 
 
-class _LognormalLegs:
+class _LognormalLegs(Legs):
     def __init__(self, requests: dict[str, int], response: int, sigma: float, rng: random.Random) -> None:
         self._requests = requests
         self._response = response
@@ -168,45 +128,13 @@ class _LognormalLegs:
         return int(median * math.exp(self._sigma * self._rng.gauss(0.0, 1.0)))
 
 
-class _RecordedLegs:
-    def __init__(self, rows: list[tuple[float, float, float]]) -> None:
-        self._rows = rows
-        self._answered = [row for row in rows if row[1] > 0]
-
-    def request_ns(self, operation: Operation, send: int) -> int | None:
-        rows = self._rows
-        low, high = _around([row[0] for row in rows], send)
-        if rows[low][1] <= 0 or rows[high][1] <= 0:
-            return None
-        return int(
-            _between(send, rows[low][0], rows[high][0], rows[low][1] - rows[low][0], rows[high][1] - rows[high][0])
-        )
-
-    def lost_ns(self, send: int) -> int:
-        """When the client of a lost request learns of it: the interpolated resp - req."""
-        rows = self._rows
-        low, high = _around([row[0] for row in rows], send)
-        return int(
-            _between(send, rows[low][0], rows[high][0], rows[low][2] - rows[low][0], rows[high][2] - rows[high][0])
-        )
-
-    def response_ns(self, engine: int) -> int:
-        rows = self._answered
-        low, high = _around([row[1] for row in rows], engine)
-        return int(
-            _between(engine, rows[low][1], rows[high][1], rows[low][2] - rows[low][1], rows[high][2] - rows[high][1])
-        )
-
-
-def _around(points: list[float], at: float) -> tuple[int, int]:
-    """Indices of the neighbours of `at`; the same index twice beyond the ends or on a point."""
-    if at <= points[0]:
-        return 0, 0
-    for index in range(1, len(points)):
-        if at <= points[index]:
-            return (index, index) if at == points[index] else (index - 1, index)
-    return len(points) - 1, len(points) - 1
-
-
-def _between(at: float, x0: float, x1: float, y0: float, y1: float) -> float:
-    return y0 if x0 == x1 else y0 + (y1 - y0) * (at - x0) / (x1 - x0)
+__all__ = [
+    "ConstantLatency",
+    "FeedDerivedLatency",
+    "LatencyModel",
+    "Legs",
+    "LognormalLatency",
+    "NoLatency",
+    "Operation",
+    "RecordedLatency",
+]
