@@ -156,7 +156,10 @@ class _Reader:
         node = self.config.simulation
         if node is None:
             return SimulationConfig()
-        simulation = decode(node, SimulationConfig, self.problems) or SimulationConfig()
+        before = len(self.problems)
+        simulation = decode(node, SimulationConfig, self.problems)
+        if simulation is None or len(self.problems) > before:
+            return simulation or SimulationConfig()
         for name in BOOK_SECTIONS:
             if getattr(simulation, name) is not None:
                 self.warnings.append(f"simulation.{name} has no effect on bars")

@@ -7,20 +7,23 @@ import random
 from decimal import Decimal
 from typing import Any
 
+import msgspec
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from core.decode import decode
 from core.errors import Problem
-from core.events import OrderFilled
+from core.events import OrderFilled, OrderRejected
 from core.yaml_nodes import read
+from sim.feed_legs import FeedLegs
 from sim.gateway import Line
 from sim.models import BARS_PRESET, NOTHING, OPTIMISTIC_PRESET, SimulationConfig, assumptions, choose
 from sim.models.impact import NoImpact, SquareRootImpact
-from sim.models.latency import ConstantLatency, LognormalLatency, NoLatency, RecordedLatency
+from sim.models.latency import ConstantLatency, FeedDerivedLatency, LognormalLatency, NoLatency, RecordedLatency
 from sim.models.spread import FixedSpread, NoSpread
-from tiny_run import Script, flat, plan_of, run_of
+from tiny_run import IDEAL, MINUTE, START, Script, Shelf, flat, plan_of, run_of, tape_of
 
 D = Decimal
 MS = 1_000_000
@@ -93,6 +96,77 @@ def test_lognormal_latency_repeats_with_its_seed_and_has_the_median_and_sigma_it
     deviation = math.sqrt(sum((x - mean) ** 2 for x in logs) / len(logs))
     assert abs(mean) < 4 * 0.3 / math.sqrt(20_000)
     assert abs(deviation - 0.3) < 4 * 0.3 / math.sqrt(2 * 20_000)
+
+
+def test_latency_derived_from_market_data_reads_the_newest_row_that_was_received() -> None:
+    """Rows received at 10 (7 late) and 20 (11 late): entry 2 Lf + 1, response 0.1 Lf + 3, nothing before the first."""
+    model = FeedDerivedLatency(
+        entry_multiplier=D(2), response_multiplier=D("0.1"), entry_offset_ms=1 * MS, response_offset_ms=3 * MS
+    )
+    late = FeedLegs(np.array([20 * MS, 10 * MS]), np.array([11 * MS, 7 * MS]))
+    line = Line(model, 0, late.at)
+    assert [line.arrival(str(at), at * MS, "entry") for at in (9, 10, 19, 20)] == [
+        (9 + 1) * MS, (10 + 15) * MS, (19 + 15) * MS, (20 + 23) * MS,
+    ]  # fmt: skip
+    assert line.local_at("main", 25 * MS) == 25 * MS + 1_100_000 + 3 * MS
+
+
+def test_a_leg_is_cut_to_a_nanosecond_and_never_negative() -> None:
+    """0.29 x 100 ms is 29 ms exactly; an offset of -5 ms takes no more than there is."""
+    model = FeedDerivedLatency(entry_multiplier=D("0.29"), response_offset_ms=-5 * MS, response_multiplier=D(0))
+    line = Line(model, 0, lambda at: 100 * MS)
+    assert line.arrival("main", 0, "entry") == 29 * MS
+    assert line.local_at("main", 7 * MS) == 7 * MS
+
+
+async def test_in_a_run_the_receipts_of_the_tape_decide() -> None:
+    """Bars received 40 ms after their close: a wish takes 40 + 5 to the venue, and its answer 40."""
+    rows = flat("100", "101", "102")
+    tape = tape_of(rows)
+    tape.columns["ts"] += 40 * MS
+    plan = plan_of({"X": rows}, simulation=IDEAL.replace("kind: none", "kind: feed_derived, entry_offset_ms: 5", 1))
+    plan = msgspec.structs.replace(plan, streams=[msgspec.structs.replace(plan.streams[0], source=Shelf(tape))])
+    done = await run_of(plan, s=Script({"side": "buy", "qty": 1}))
+    (fill,) = done.of(OrderFilled)
+    sent = START + MINUTE + 40 * MS
+    assert (fill.ts_venue, fill.ts) == (sent + 45 * MS, sent + 85 * MS)
+
+
+class BareLegs:
+    """A user's own: loses every other request and says nothing of when one learns of it."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def request_ns(self, operation: str, send: int) -> int | None:
+        self.count += 1
+        return 2 * MS if self.count % 2 else None
+
+    def response_ns(self, engine: int) -> int:
+        return 3 * MS
+
+
+class OwnLatency(msgspec.Struct, frozen=True):
+    """A model by import path."""
+
+    feed_ns: int = 0
+
+    def legs(self, rng: random.Random) -> BareLegs:
+        return BareLegs()
+
+    def sentence(self) -> str:
+        return "latency: own"
+
+
+async def test_a_users_own_model_that_does_not_say_when_a_loss_is_known_takes_a_response_leg() -> None:
+    plan = plan_of(
+        {"X": flat("100", "101", "102")}, simulation=IDEAL.replace("kind: none", "kind: 'test_models:OwnLatency'", 1)
+    )
+    wish = {"side": "buy", "qty": 1}
+    done = await run_of(plan, s=Script([wish, wish]))
+    (lost,) = done.of(OrderRejected)
+    assert (lost.reason, lost.ts) == ("lost", START + MINUTE + 3 * MS)
+    assert len(done.of(OrderFilled)) == 1
 
 
 # --- F10 spread -----------------------------------------------------------------------------------------------------
