@@ -188,6 +188,8 @@ def _subscribe(parts: RunParts) -> None:
     bus.subscribe(COMMANDS, parts.outside.on_command)
     bus.subscribe(Bar, parts.portfolio.on_bar)
     bus.subscribe(OrderFilled, parts.portfolio.on_fill)
+    # Knows the new position: reduce-only orders are cut to what is left of it.
+    bus.subscribe(OrderFilled, parts.execution.on_fill)
     bus.subscribe(FundingPaid, parts.portfolio.on_funding)
     if parts.plan.config.risk.max_drawdown is not None:
         parts.risk.hear(bus.subscribe(Bar, parts.risk.on_bar))

@@ -7,6 +7,7 @@ from decimal import Context, Decimal
 from typing import Any
 
 import numpy as np
+
 from core.equity_recorder import EquityRecorder
 from core.events import Event, OrderFilled
 from core.instruments import Instrument
@@ -123,7 +124,7 @@ def curve_of(balance: str, fills: Sequence[tuple[Any, str, str]], last: float) -
     portfolio = Portfolio({("v", "X"): FINE}, {("v", "USDT"): D(balance)}, told.append)
     closes = np.array([START + MINUTE])
     price = np.array([round(last * 10**8)])
-    columns = {name: price for name in ("open", "high", "low", "close", "volume")} | {"ts_venue": closes, "ts": closes}
+    columns = dict.fromkeys(("open", "high", "low", "close", "volume"), price) | {"ts_venue": closes, "ts": closes}
     tape = Tape(kind="bars", venue="v", symbol="X", columns=columns, price_scale=8, size_scale=8, interval_ns=MINUTE,
                 source="hand")  # fmt: skip
     recorder = EquityRecorder(

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from core.decode import decode
 from core.errors import Problem
 from core.events import OrderFilled, OrderRejected
+from core.tape import Tape
 from core.yaml_nodes import read
 from sim.feed_legs import FeedLegs
 from sim.gateway import Line
@@ -122,8 +123,11 @@ def test_a_leg_is_cut_to_a_nanosecond_and_never_negative() -> None:
 async def test_in_a_run_the_receipts_of_the_tape_decide() -> None:
     """Bars received 40 ms after their close: a wish takes 40 + 5 to the venue, and its answer 40."""
     rows = flat("100", "101", "102")
-    tape = tape_of(rows)
-    tape.columns["ts"] += 40 * MS
+    columns = tape_of(rows).columns
+    tape = Tape(
+        kind="bars", venue="binance-usdm", symbol="X", columns={**columns, "ts": columns["ts_venue"] + 40 * MS},
+        price_scale=2, size_scale=3, interval_ns=MINUTE, source="test",
+    )  # fmt: skip
     plan = plan_of({"X": rows}, simulation=IDEAL.replace("kind: none", "kind: feed_derived, entry_offset_ms: 5", 1))
     plan = msgspec.structs.replace(plan, streams=[msgspec.structs.replace(plan.streams[0], source=Shelf(tape))])
     done = await run_of(plan, s=Script({"side": "buy", "qty": 1}))

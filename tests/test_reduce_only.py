@@ -124,7 +124,6 @@ async def test_a_stop_and_a_target_of_one_strategy_do_not_turn_its_book_over() -
     engine = engine_of(plan, a=a, b=Script({"side": "buy", "qty": 5}))
     async with engine:
         run = engine.parts.run
-        engine.parts.bus.subscribe(OrderFilled, run.execution.on_fill)
         await engine.run()
     assert {book.strategy: book.qty for book in run.portfolio.books.values()} == {"a": D(0), "b": D(5)}
     assert run.working.illegal == []

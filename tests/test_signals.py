@@ -142,6 +142,10 @@ BAD: list[tuple[Any, str]] = [
     # A trigger price without a type that waits for it would be an order that trades at once.
     ({"side": "sell", "qty": 1, "trigger_price": 90}, "`trigger_price` needs a `type`"),
     ({"side": "sell", "qty": 1, "price": 91, "trigger_price": 90}, "`trigger_price` needs a `type`"),
+    # what nothing would come of on bars
+    ({**ORDER, "type": "stop_market", "trigger_price": 5, "trigger_by": "mark"}, "`trigger_by: mark` is not offered"),
+    ({**ORDER, "type": "stop_market", "trigger_price": 5, "trigger_by": "index"}, "`trigger_by: index` is not offered"),
+    ({**ORDER, "stp": "expire_maker"}, "`stp` is not offered yet"),
     # no answer at all
     (5, "expected None, a Signal, a mapping or a list of those, got int: 5"),
     ("buy", "got str: 'buy'"),
