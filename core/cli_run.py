@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import logging
 import os
@@ -13,8 +14,8 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from core.compose import compose, read_plan, tape_time
-from core.errors import AnyclockError, InvariantBroken, RiskHalt, StrategyError
-from core.interruption import Interruption
+from core.errors import AnyclockError, DataError, InvariantBroken, RiskHalt, StrategyError
+from core.interruption import INTERRUPTED, Interruption
 from core.log import RUN, RunLog
 from core.plan import Plan
 from core.progress import Progress, wants_lines
@@ -25,7 +26,6 @@ from core.result import RunResult
 from core.risk import ACCOUNT
 from core.saved_run import SavedRun
 
-INTERRUPTED = 130
 LOG = logging.getLogger(RUN)
 
 
@@ -42,14 +42,18 @@ class Ending(NamedTuple):
 
 def run_config(options: argparse.Namespace, argv: list[str]) -> int:
     """Run the config the options name. Raises ConfigError, DataError and so on where nothing could be started."""
-    plan = read_plan(options.config, tuple(options.set), mode=options.mode)
-    terminal = wants_lines(sys.stderr) and not options.quiet
-    progress = Progress(sys.stderr, shown=terminal)
-    level = "debug" if options.debug else plan.config.log.level
-    saved = SavedRun(plan, Path(options.out) if options.out else None, mode=options.mode, argv=argv)
-    with RunLog(sys.stderr, progress, level=level, console=terminal) as log:
-        ending = asyncio.run(_run(plan, options, saved, progress, log))
-        LOG.info("ended %s with exit code %d", ending.status, ending.code)
+    started_in = Path.cwd()  # before a strategy is imported: it may go elsewhere
+    # With --json stdout is one object: what a strategy prints, from its import on, goes where progress goes.
+    with contextlib.redirect_stdout(sys.stderr) if options.json else contextlib.nullcontext():
+        plan = read_plan(options.config, tuple(options.set), mode=options.mode)
+        terminal = wants_lines(sys.stderr) and not options.quiet
+        progress = Progress(sys.stderr, shown=terminal)
+        level = "debug" if options.debug else plan.config.log.level
+        results = Path(options.out) if options.out else None
+        saved = SavedRun(plan, results, mode=options.mode, argv=argv, started_in=started_in)
+        with RunLog(sys.stderr, progress, level=level, console=terminal) as log:
+            ending = asyncio.run(_run(plan, options, saved, progress, log))
+            LOG.info("ended %s with exit code %d", ending.status, ending.code)
     _tell(ending, saved, options)
     return ending.code
 
@@ -67,7 +71,7 @@ async def _run(plan: Plan, options: argparse.Namespace, saved: SavedRun, progres
     time_source = tape_time(options.speed) if mode == "paper" else None
     engine = compose(plan, mode=mode, journal_path=opened, progress=progress.loading, time_source=time_source)
     failure: BaseException | None = None
-    with Interruption(engine) as interruption:
+    with Interruption(engine, saved.cut_off, simulated=mode == "backtest") as interruption:
         try:
             async with engine:
                 progress.clear()
@@ -75,31 +79,32 @@ async def _run(plan: Plan, options: argparse.Namespace, saved: SavedRun, progres
                 async with progress.following(engine):
                     await engine.run()
         except BaseException as error:  # told below, by kind; nothing is lost
-            if saved.folder is None and not interruption.happened:
+            if saved.folder is None and not interruption.ended:
                 raise
             failure = error
         progress.clear()
         if saved.folder is None:
             return Ending("interrupted", INTERRUPTED, None, "interrupted while loading: nothing was started or written")
-        return _ended(engine, saved, failure, interruption.happened)
+        return _ended(engine, saved, failure, interruption.ended)
 
 
 def _ended(engine: Any, saved: SavedRun, failure: BaseException | None, interrupted: bool) -> Ending:
     """Write what there is and say how it ended."""
-    assert saved.folder is not None
-    place = saved.folder.path
+    place = saved.shown
     status: Status = "complete" if failure is None else "incomplete" if isinstance(failure, StrategyError) else "failed"
     if interrupted and (failure is None or isinstance(failure, asyncio.CancelledError | KeyboardInterrupt)):
         status = "interrupted"
     text = None if failure is None else str(failure) or type(failure).__name__
     if failure is not None:
         LOG.error("%s", text, exc_info=failure)
-    if not engine.is_entered:
-        saved.abandon(text or status)
-        return Ending("failed", _code(failure), None, f"nothing was run; {place} says why", failure)
-    run = engine.parts.run
     try:
+        if not engine.is_entered:
+            saved.abandon(text or status)
+            return Ending("failed", _code(failure), None, f"nothing was run; {place} says why", failure)
+        run = engine.parts.run
         result = saved.finish(status, run, error=text if status != "interrupted" else None)
+    except DataError as problem:
+        return _unwritten(place, failure, problem)
     except Exception as problem:
         raise problem from failure  # the first error is the one to read
     for warning in result.summary["warnings"]:
@@ -110,6 +115,15 @@ def _ended(engine: Any, saved: SavedRun, failure: BaseException | None, interrup
     if failure is not None:
         return Ending(status, _code(failure), result, f"partial results: {place}  (marked {status})", failure)
     return _completed(run, result)
+
+
+def _unwritten(place: Path | None, failure: BaseException | None, problem: DataError) -> Ending:
+    """The disk took no results. A run that had failed before is told by its own error."""
+    left = f"what there is: {place}"
+    if failure is None or isinstance(failure, asyncio.CancelledError | KeyboardInterrupt):
+        return Ending("failed", problem.exit_code, None, left, problem)
+    also = "" if isinstance(failure, DataError) else f"{problem}\n"
+    return Ending("failed", _code(failure), None, f"{also}{left}", failure)
 
 
 def _completed(run: Any, result: RunResult) -> Ending:
@@ -146,7 +160,7 @@ def _tell(ending: Ending, saved: SavedRun, options: argparse.Namespace) -> None:
         print(json.dumps(_machine(ending, saved), indent=2))
     elif ending.result is not None and ending.error is None:
         colour = wants_lines(sys.stdout)
-        print(f"{render_summary(ending.result.summary, colour=colour)}\n\nrun folder: {ending.result.run_folder}")
+        print(f"{render_summary(ending.result.summary, colour=colour)}\n\nrun folder: {saved.shown}")
 
 
 def _machine(ending: Ending, saved: SavedRun) -> dict[str, Any]:
@@ -159,7 +173,7 @@ def _machine(ending: Ending, saved: SavedRun) -> dict[str, Any]:
         "error": None if ending.error is None else str(ending.error) or type(ending.error).__name__,
         "message": ending.message,
         "events_sha256": None if ending.result is None else ending.result.events_sha256,
-        "run_folder": None if saved.folder is None else os.fspath(saved.folder.path),
+        "run_folder": None if saved.shown is None else os.fspath(saved.shown),
     }
 
 

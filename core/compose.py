@@ -41,7 +41,6 @@ LATER_VENUE_KEYS = ("account", "instruments", "simulation")
 """Of an entry of `venues`: what the design lets differ by venue, and runs do not yet."""
 CACHE = ".cache"
 """Folder of cached market data, beside the place the program is started in."""
-MINUTE_NS = 60_000_000_000
 Progress = Callable[[str, int, int], None]
 """(what, done, total)"""
 
@@ -319,21 +318,25 @@ async def assemble(
     `strategies` hands in finished strategy objects by name, in place of their `class`. `time_source` is paper mode's.
     A `journal_path` that is a function is asked once the data is loaded: a run that cannot start leaves no folder.
     """
+    from core.coverage import check_grid, cover
     from core.run_parts import build
 
     tapes = []
     for stream in plan.streams:
         tapes.append(await stream.source.load(_told(progress, stream.key[1])))
-    history, played, start, end = _cut(plan, tapes)
+    history, played, start, end, warnings = cover(tapes, plan.config.run)
+    check_grid(played, plan.instruments)
+    plan = msgspec.structs.replace(plan, warnings=[*plan.warnings, *warnings])
     if mode == "backtest":
         from sim.outside import simulated_outside
 
-        outside = simulated_outside(plan, played, start)
+        outside = simulated_outside(plan, played, history, start)
     else:
         from live.outside import taped_outside
         from sim.outside import pushed_venues, said
 
-        outside = taped_outside(plan, played, start, time_source, partial(pushed_venues, plan, played), said(plan))
+        venues = partial(pushed_venues, plan, played, history)
+        outside = taped_outside(plan, played, start, time_source, venues, said(plan))
     path = journal_path() if callable(journal_path) else journal_path
     return build(plan, outside, played, history, start, end, journal_path=path, strategies=strategies or {})
 
@@ -349,24 +352,6 @@ def _told(progress: Progress | None, what: str) -> Callable[[int, int], None] | 
     if progress is None:
         return None
     return lambda done, total: progress(f"loading {what}", done, total)
-
-
-def _cut(plan: Plan, tapes: list[Any]) -> tuple[list[Any], list[Any], int, int]:
-    """Each tape in what lies before the run (for warm-up) and the run itself; and when the run starts and ends."""
-    run = plan.config.run
-    history, played = [], []
-    for tape in tapes:
-        history.append(tape.between(None, run.start) if run.start is not None else None)
-        part = tape.between(run.start, run.end)
-        if not len(part):
-            raise DataError(
-                f"{tape.symbol}: no bar of {tape.source} lies between run.start and run.end; the source holds "
-                f"{len(tape)} bars"
-            )
-        played.append(part)
-    first = min(int(tape.columns["ts_venue"][0]) - tape.interval_ns for tape in played)
-    last = max(int(tape.columns["ts_venue"][-1]) for tape in played)
-    return history, played, run.start if run.start is not None else first, last
 
 
 def check(config: str | Path, assignments: tuple[str, ...] = (), *, mode: Mode | None = None) -> list[str]:

@@ -38,6 +38,8 @@ Name = Annotated[
     ),
 ]
 """Part of a folder's name or of an order's key: nothing that could leave the folder."""
+OWNED_NAMES = {"account": "the account's own limits", "host": "the wishes of an embedding program"}
+"""What no strategy may be called. `host` is `core.engine.HOST`, which would import numpy here."""
 Symbol = Annotated[str, Meta(min_length=1, max_length=64)]
 TapeKind = Literal["bars", "trades", "quotes", "depth", "l3", "marks", "index", "funding"]
 """The same words as `core.tape.Kind`, which would import numpy here."""
@@ -146,8 +148,8 @@ class StrategySection(msgspec.Struct, frozen=True):
                 yield f"symbols[{at}]", f"{symbol} is named twice: keep one"
         if self.params and ":" not in self.class_path:
             yield "params", f"{self.class_path} is a module and takes none: name a class as {self.class_path}:Class"
-        if self.name == "account":
-            yield "name", "`account` is what the account's own limits are called: choose another name"
+        if self.name in OWNED_NAMES:
+            yield "name", f"`{self.name}` is what {OWNED_NAMES[self.name]} are called: choose another name"
 
 
 class PaperSection(msgspec.Struct, frozen=True):

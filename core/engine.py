@@ -149,7 +149,6 @@ class Engine:
             raise
         finally:
             self._close()
-            self._done.set()
 
     async def start(self) -> None:
         """Run in the background, inside this engine's task group. Errors arrive when the context is left."""
@@ -174,11 +173,15 @@ class Engine:
         if self._closed or self._parts is None:
             return
         self._closed = True
-        for ending in self._parts.endings:
-            ending()
-        for stream in self._streams:
-            stream.close()
-        self._parts.clock.close()
+        try:
+            for ending in self._parts.endings:
+                ending()
+        finally:
+            # Who waits for events or for time must not hang because a file could not be finished.
+            for stream in self._streams:
+                stream.close()
+            self._parts.clock.close()
+            self._done.set()
 
     # --- in and out -------------------------------------------------------------------------------------------------
 

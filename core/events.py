@@ -374,7 +374,6 @@ class RunEnded(Event, frozen=True, tag=True, gc=False):
     reason: str
 
 
-MARKET_EVENTS: tuple[type[MarketEvent], ...] = (Bar, TradeTick, QuoteTick, BookUpdate, MarkPrice, FundingRate)
 ORDER_EVENTS: tuple[type[OrderEvent], ...] = (
     OrderDenied,
     OrderSubmitted,
@@ -395,15 +394,4 @@ ACCOUNT_EVENTS: tuple[type[KeyedEvent], ...] = (
     BalanceChanged,
     FundingPaid,
     PositionLiquidated,
-)
-SYSTEM_EVENTS: tuple[type[Event], ...] = (
-    TimerFired,
-    FeedGap,
-    LinkLost,
-    LinkRestored,
-    StrategyFailed,
-    TradingHalted,
-    TradingResumed,
-    RunStarted,
-    RunEnded,
 )

@@ -143,6 +143,8 @@ class ExecutionEngine:
                 capital = self._capital.get(signal.strategy)
                 if capital is None:
                     capital = self._portfolio.equity(instrument.quote)
+                if capital <= 0:
+                    return ZERO, f"equity is {capital:f} {instrument.quote}: there is nothing to take a fraction of"
                 notional = signal.fraction * capital
             wished = notional / at
         qty = instrument.floor_qty(wished)
@@ -180,10 +182,11 @@ class ExecutionEngine:
         if signal.close and qty:
             # A stop that fires in the meantime must not make it an opening order.
             terms = msgspec.structs.replace(terms, reduce_only=self._reducing.venue_flag(terms, qty))
-        if not qty or self._trouble(terms, instrument) is not None:
+        unpriced = self._below_a_tick(terms, instrument)
+        if unpriced is None and (not qty or self._trouble(terms, instrument) is not None):
             self.unsent["difference to the target is below the venue's minimum"] += 1
             return
-        self._propose(signal.ts, terms, None)
+        self._propose(signal.ts, terms, unpriced)
 
     def _is_protection(self, order: Order, side: Side, delta: Decimal) -> bool:
         """A reduce-only order that waits for its trigger: it does not lead away from a target, it ends with the book.
@@ -229,7 +232,10 @@ class ExecutionEngine:
         )
 
     def _trouble(self, terms: OrderTerms, instrument: Instrument) -> str | None:
-        """Why the venue would refuse the size; None where it would not."""
+        """Why the venue would refuse the price or the size; None where it would not."""
+        below = self._below_a_tick(terms, instrument)
+        if below is not None:
+            return below
         qty = terms.qty
         if not qty:
             return "nothing of this strategy's position is left to reduce beside its other reduce-only orders"
@@ -249,8 +255,19 @@ class ExecutionEngine:
                 )
         return None
 
+    @staticmethod
+    def _below_a_tick(terms: OrderTerms, instrument: Instrument) -> str | None:
+        """Why a price that was put on the grid is none: it came out as zero."""
+        for name, price in (("price", terms.price), ("trigger_price", terms.trigger_price)):
+            if price is not None and price <= 0:
+                return f"{name} {price:f} is below one tick ({instrument.tick:f}) of {terms.symbol}"
+        return None
+
     def _propose(self, ts: int, terms: OrderTerms, trouble: str | None) -> None:
         self._working.add(Order.of(terms, ts))
+        ends = terms.good_till if terms.emulated_deadline is None else terms.emulated_deadline
+        if trouble is None and ends is not None and ends <= ts:
+            trouble = f"good_till lies in the past: {ends} ns, and it is {ts} ns"
         if trouble is None:
             self._publish(ProposeOrder(ts, terms))
             if terms.emulated_deadline is not None:
@@ -304,7 +321,7 @@ class ExecutionEngine:
             self.unsent["amend to less than one step"] += 1
             return
         terms = msgspec.structs.replace(order.terms, price=price, qty=qty)
-        trouble = self._trouble(terms, instrument) if qty > order.filled else None
+        trouble = self._trouble(terms, instrument) if qty > order.filled else self._below_a_tick(terms, instrument)
         if trouble is not None:
             if order.status is OrderStatus.INITIALIZED:  # it may be denied yet, and nobody answers for a denied one
                 self.unsent["amend of an order just placed to what the venue would refuse"] += 1

@@ -91,9 +91,6 @@ class Instrument(msgspec.Struct, frozen=True, dict=True):
     def on_tick(self, price: Decimal) -> bool:
         return not price % self.tick
 
-    def on_step(self, qty: Decimal) -> bool:
-        return not qty % self.step
-
     def limit_price(self, price: Decimal, side: Side) -> Decimal:
         """A wished limit price on the grid and never worse than wished: down for a buy, up for a sell."""
         ticks = price // self.tick

@@ -22,6 +22,7 @@ import msgspec
 
 from core.errors import DataError
 from core.events import Event
+from core.report.atomic_file import refused
 
 MAGIC = b"anyclock journal 1\n"
 HEAD = struct.Struct("<II")
@@ -101,11 +102,13 @@ class Journal:
         return self._digest.hexdigest()
 
     def close(self) -> None:
-        """Write what is left and wait for the file. Raises what the writer met."""
-        self.flush()
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
+        """Write what is left and wait for the file. Raises DataError where it could not all be written."""
+        try:
+            self.flush()
+        finally:
+            if self._writer is not None:
+                writer, self._writer = self._writer, None
+                writer.close()
 
 
 def frame(records: list[bytes]) -> bytes:
@@ -174,18 +177,22 @@ class _Writer:
         self._path = path
         self._segment = 1
         self._queue: queue.Queue[bytes | int | None] = queue.Queue(maxsize=256)
-        self._error: OSError | None = None
+        self._error: DataError | None = None
         self._file: BinaryIO = self._open(path)
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
 
     @staticmethod
     def _open(path: Path) -> BinaryIO:
-        file = path.open("wb")
-        file.write(MAGIC)
+        try:
+            file = path.open("wb")
+            file.write(MAGIC)
+        except OSError as error:
+            raise refused(path, error) from error
         return file
 
     def put(self, chunk: bytes) -> None:
+        """Hand bytes over. Raises DataError where earlier ones could not be written."""
         if self._error is not None:
             raise self._error
         self._queue.put(chunk)
@@ -211,8 +218,15 @@ class _Writer:
                 else:
                     self._file.write(item)
             except OSError as error:
+                self._error = self._refused(error)
+            except DataError as error:
                 self._error = error
         try:
             self._file.close()
         except OSError as error:
-            self._error = self._error or error
+            self._error = self._error or self._refused(error)
+
+    def _refused(self, error: OSError) -> DataError:
+        told = refused(segment_path(self._path, self._segment), error)
+        told.__cause__ = error
+        return told

@@ -6,12 +6,16 @@ its own handlers and nothing of this module.
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
+from core.report.atomic_file import refused
 from core.report.plain_text import printable
 
 if TYPE_CHECKING:
@@ -29,7 +33,9 @@ class RunLog:
 
     def __init__(self, stream: TextIO, progress: Progress, *, level: str, console: bool) -> None:
         self._level = logging.getLevelName(level.upper())
-        self._file = _Buffered()
+        self._stream = stream
+        self._progress = progress
+        self._file = _Buffered(self._say)
         self._handlers: list[logging.Handler] = [self._file]
         if console:
             self._handlers.append(_Console(stream, progress))
@@ -57,8 +63,16 @@ class RunLog:
             handler.close()
 
     def open(self, path: Path) -> None:
-        """Write everything so far into this file, and from now on every record as it comes."""
+        """Write everything so far into this file, and from now on every record as it comes.
+
+        Raises DataError where it cannot be made. One that cannot be written any more ends there, and stderr says so.
+        """
         self._file.open(path)
+
+    def _say(self, text: str) -> None:
+        self._progress.clear()
+        with contextlib.suppress(OSError):  # stderr is a file on the same full disk: there is nobody left to tell
+            print(text, file=self._stream)
 
     def follow(self, engine: Engine) -> None:
         """Tell what the bus carries that a person should read; orders only at level debug."""
@@ -97,13 +111,17 @@ class _Line(logging.Formatter):
 class _Buffered(logging.Handler):
     """A file that does not exist yet."""
 
-    def __init__(self) -> None:
+    def __init__(self, say: Callable[[str], None]) -> None:
         super().__init__()
+        self._say = say
         self._waiting: list[logging.LogRecord] = []
-        self._target: logging.FileHandler | None = None
+        self._target: _File | None = None
 
     def open(self, path: Path) -> None:
-        self._target = logging.FileHandler(path, encoding="utf-8")
+        try:
+            self._target = _File(path, self._say)
+        except OSError as error:
+            raise refused(path, error) from error
         self._target.setFormatter(self.formatter)
         for record in self._waiting:
             self._target.emit(record)
@@ -119,6 +137,38 @@ class _Buffered(logging.Handler):
         if self._target is not None:
             self._target.close()
         super().close()
+
+
+class _File(logging.FileHandler):
+    """Ends at the first record the disk has no room for, and says so once: a run is not about its log."""
+
+    def __init__(self, path: Path, say: Callable[[str], None]) -> None:
+        super().__init__(path, encoding="utf-8")
+        self._path = path
+        self._say = say
+        self._ended = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if not self._ended:
+            super().emit(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        error = sys.exc_info()[1]
+        if isinstance(error, OSError):
+            self._end(error)
+        else:
+            super().handleError(record)
+
+    def close(self) -> None:
+        try:
+            super().close()
+        except OSError as error:  # what is still in its buffer meets the full disk again
+            self._end(error)
+
+    def _end(self, error: OSError) -> None:
+        if not self._ended:
+            self._ended = True
+            self._say(f"{refused(self._path, error)} (the log ends there)")
 
 
 class _Console(logging.StreamHandler[Any]):

@@ -7,6 +7,8 @@ its own state pays nothing for them.
 
 from __future__ import annotations
 
+import copy
+import math
 from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -37,6 +39,7 @@ class SymbolView:
         "_length",
         "_pending",
         "_read",
+        "_room",
         "_time",
         "_time_read",
         "bar",
@@ -52,27 +55,27 @@ class SymbolView:
         """The latest closed bar."""
         self._pending: deque[Bar] = deque(maxlen=window)
         self.push = self._pending.append
-        room = max(2 * window, 16)
-        self._buffer = np.zeros((5, room))
-        self._time = np.zeros(room, dtype=np.int64)
-        self._read = self._buffer.view()
-        self._read.flags.writeable = False
-        self._time_read = self._time.view()
-        self._time_read.flags.writeable = False
+        self._room = max(2 * window, 16)
         self._end = 0
         self._length = 0
+        self._renew()
+
+    def _renew(self) -> None:
+        """Go on in fresh memory: arrays that a strategy keeps stay as they were."""
+        self._buffer, self._read = _memory((5, self._room), np.float64)
+        self._time, self._time_read = _memory((self._room,), np.int64)
 
     def _sync(self) -> None:
         """Move bars that came since the last look into the buffer."""
         pending = self._pending
-        count, room = len(pending), self._buffer.shape[1]
-        if count >= self.window:
-            self._end = self._length = 0
-        elif self._end + count > room:
+        count = len(pending)
+        if self._end + count > self._room:
             kept = min(self._length, self.window - count)
-            start = self._end - kept
-            self._buffer[:, :kept] = self._buffer[:, start : self._end]
-            self._time[:kept] = self._time[start : self._end]
+            start, end = self._end - kept, self._end
+            columns, time = self._buffer[:, start:end], self._time[start:end]
+            self._renew()
+            self._buffer[:, :kept] = columns
+            self._time[:kept] = time
             self._end = self._length = kept
         at = self._end
         buffer, time = self._buffer, self._time
@@ -129,6 +132,13 @@ class SymbolView:
     def plain(self) -> dict[str, Any]:
         """The window as a dict of arrays, for `input: dict`."""
         return {"symbol": self.symbol, **{name: getattr(self, name).copy() for name in FIELDS}}
+
+
+def _memory(shape: tuple[int, ...], kind: type[np.generic]) -> tuple[np.ndarray, np.ndarray]:
+    """Zeroed memory as an array to write, and as one that cannot be made writable, nor any `.base` behind it."""
+    memory = bytearray(math.prod(shape) * np.dtype(kind).itemsize)
+    written = np.frombuffer(memory, dtype=kind).reshape(shape)
+    return written, np.frombuffer(memoryview(memory).toreadonly(), dtype=kind).reshape(shape)
 
 
 class MarketView(SymbolView):
@@ -194,7 +204,8 @@ class PositionState:
 
     `qty` signed base units; `entry_price` None when flat; `equity`, `cash`, `free_margin` quote units of the account;
     `leverage` gross exposure over equity; `liquidation_price` None where it is not known; `open_orders` a list of
-    `core.orders.Order`. Reads like an object and like a mapping; `position_state["ETHUSDT"]` is another symbol's.
+    `core.orders.Order`, copied as they are at this moment. Reads like an object and like a mapping;
+    `position_state["ETHUSDT"]` is another symbol's.
     """
 
     __slots__ = ("_book", "_currency", "_key", "_others", "_portfolio", "_working", "qty")
@@ -279,7 +290,7 @@ class PositionState:
     @property
     def open_orders(self) -> list[Any]:
         venue, symbol, strategy = self._key
-        return self._working.open_orders(venue, symbol, strategy)
+        return [copy.copy(order) for order in self._working.open_orders(venue, symbol, strategy)]
 
     def __getitem__(self, name: str) -> Any:
         if name in self.NAMES:

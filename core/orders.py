@@ -158,7 +158,6 @@ class Order(msgspec.Struct, gc=False):
     pending_cancel: bool = False
     pending_amend: bool = False
     closed_at: int | None = None
-    last_event: str = ""
     reason: str = ""
     """Why it was denied, rejected, canceled or expired; empty while it lives and where it was filled."""
 

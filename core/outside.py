@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
+from core.commands import Approved
 from core.ports import Clock, Inbox
 
 
@@ -16,7 +17,7 @@ class Outside:
     clock: Clock
     inbox: Inbox
     subscribe: Callable[[str, str, str], None]
-    on_command: Callable[[Any], None]
+    on_command: Callable[[Approved], None]
     assumptions: list[str]
     feed_ns: dict[str, int]
     """Per venue: from a row's `ts` to when we hear it."""

@@ -51,3 +51,4 @@ class Plan(msgspec.Struct, frozen=True):
     digest: str
     """sha256 of the resolved config: what ids are counted under."""
     warnings: list[str]
+    """For the run's summary, one sentence each. Loading the data adds what it does not cover."""

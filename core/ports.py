@@ -86,7 +86,7 @@ class DataFeed(Protocol):
     """Market data. Makes an event only where somebody subscribed."""
 
     def subscribe(self, venue: str, symbol: str, kind: str) -> None:
-        """Ask for a stream (`bars`, `trades`, …) of a symbol. Raises ConfigError where no tape or stream has it."""
+        """Ask for a stream (`bars`, `trades`, …) of a symbol. Raises UsageError where no tape or stream has it."""
         ...
 
 

@@ -110,7 +110,7 @@ def make_result(parts: RunParts, *, complete: bool = True, status: str | None = 
         latencies_ns=parts.recording.latencies_ns,
         unassigned_funding=log.unassigned_funding,
     )
-    warnings = remarks(parts)
+    warnings = remarks(parts, record.curve)
     if complete:
         recount(record)
     else:

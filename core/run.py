@@ -6,28 +6,39 @@ usage, 3 data, 4 venue or network, 5 risk halt, 6 unresolved orders at stop, 130
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import sys
 from collections.abc import Sequence
+from typing import TextIO
 
 from core.cli_arguments import VERBS, check_run, parse_run, parse_verb, unknown_verb
-from core.errors import AnyclockError, InvariantBroken, UsageError
+from core.errors import AnyclockError, DataError, InvariantBroken, UsageError
 
 INTERRUPTED = 130
+DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
+"""What the operating system answers where a disk is full, over quota, over a limit, read-only or broken."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code. Prints errors, never a traceback of a user's error without --debug."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _answer(list(sys.argv[1:] if argv is None else argv))
+    except BrokenPipeError:
+        _silence(sys.stdout)  # whoever read us has read enough (`| head`)
+        return 0
+    except OSError as error:  # what we have to say finds no room
+        return _disk_full(error)
+
+
+def _answer(arguments: list[str]) -> int:
+    """Run one command and tell its errors. Raises OSError where stdout or stderr cannot be written."""
     debug = "--debug" in arguments
     try:
         code = _dispatch(arguments)
         sys.stdout.flush()
         return code
-    except BrokenPipeError:
-        # Whoever read us has read enough (`| head`). Python flushes stdout once more at exit; let that go nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except InvariantBroken as error:
         return _our_bug(error)
     except AnyclockError as error:
@@ -36,6 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
     except Exception as error:
+        if isinstance(error, BrokenPipeError) or (isinstance(error, OSError) and error.errno in DISK_ERRORS):
+            raise
         return _our_bug(error)
 
 
@@ -63,6 +76,24 @@ def _told(error: AnyclockError, debug: bool) -> int:
         traceback.print_exception(error)
     print("\n".join(printable(line) for line in str(error).splitlines()), file=sys.stderr)
     return error.exit_code
+
+
+def _disk_full(error: OSError) -> int:
+    """A disk that takes no more of stdout or stderr; files of a run have their own, better sentence."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            _silence(stream)
+    what = f"{error.filename}: " if error.filename else ""
+    with contextlib.suppress(OSError):  # stderr is on the same disk: the exit code has to do
+        print(f"cannot write all of the output: {what}{error.strerror}; make room and run again", file=sys.stderr)
+    return DataError.exit_code
+
+
+def _silence(stream: TextIO) -> None:
+    """Let what is left go nowhere: Python flushes once more at exit, and would fail again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _our_bug(error: BaseException) -> int:

@@ -11,6 +11,7 @@ from core.orders import Order, OrderStatus
 from core.report.plain_text import iso
 
 if TYPE_CHECKING:
+    from core.metrics.equity import EquityCurve
     from core.run_parts import RunParts
     from core.tape import Tape
 
@@ -19,12 +20,13 @@ REASONS_MAX = 5
 NUMBER = re.compile(r"-?\d[\d.,]*")
 
 
-def remarks(parts: RunParts) -> list[str]:
+def remarks(parts: RunParts, curve: EquityCurve) -> list[str]:
     """One sentence each, in the order in which a reader needs them. Same run, same sentences."""
     orders = list(parts.working.all.values())
     return [
         *parts.plan.warnings,
         *(line for tape in parts.tapes for line in _about_tape(tape)),
+        *_ruin(curve),
         *_beginnings(parts),
         *(f"trading was halted for {scope}: {reason}" for scope, reason in parts.risk.halted.items()),
         *_refusals(orders, OrderStatus.DENIED, "denied by our own checks"),
@@ -42,6 +44,14 @@ def _about_tape(tape: Tape) -> Iterator[str]:
     """What its reader had to say: holes, shifted clocks, rows dropped."""
     for note in tape.notes:
         yield f"{tape.symbol}: {note}"
+
+
+def _ruin(curve: EquityCurve) -> Iterator[str]:
+    """Runs do not liquidate yet: money that was lost and more is nobody's result."""
+    below = curve.equity < 0
+    if below.any():
+        at = iso(int(curve.ts[below.argmax()]))[:19]
+        yield f"equity fell below zero at {at}Z: a venue would have liquidated before"
 
 
 def _beginnings(parts: RunParts) -> Iterator[str]:

@@ -169,6 +169,10 @@ def _check(signal: Signal) -> None:
         raise BadSignal(NO_MARKET_PRICE)
     if signal.trigger_by != "last":
         raise BadSignal(f"`trigger_by: {signal.trigger_by}` is not offered yet: bars know the last price only")
+    if signal.position_side != "net":
+        raise BadSignal(
+            f"`position_side` is {signal.position_side!r}: long/short belong to hedge mode, which is not offered yet"
+        )
     if signal.stp is not None:
         raise BadSignal("`stp` is not offered yet: on bars orders of one account never meet each other")
     if signal.tif == "gtd" and signal.good_till is None:

@@ -1,4 +1,4 @@
-"""Strategies: loading them, calling them, reading their answers, and meeting their errors.
+"""Strategies: calling them, reading their answers, and meeting their errors.
 
 The user's object is used as it is: `generate_signals(market_data, position_state)`, plain or `async`. The host builds
 what it sees, validates what it returns, and publishes signals. An error of the strategy becomes `StrategyFailed` and
@@ -7,27 +7,31 @@ meets the configured policy; nothing of a bad answer is sent.
 
 from __future__ import annotations
 
-import importlib
+import asyncio
 import inspect
-import sys
-import traceback
-from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, Literal
 
 import msgspec
 
 from core.bar_aggregator import BarAggregator
-from core.errors import StrategyError, UsageError
+from core.errors import StrategyError
 from core.events import Bar, Event, KeyedEvent, PositionChanged, StrategyFailed, TimerFired
 from core.market_view import MarketView, PositionState, SymbolView
 from core.portfolio import Portfolio
 from core.ports import Clock
 from core.signals import BadSignal, read_answer
+from core.strategy_fault import FAULTS, is_cancel_of_the_run, moment_of, place_of, text_of
+from core.strategy_loading import check_strategy, load_strategy, warmup_of
 from core.working import WorkingOrders
 
 Input = Literal["view", "pandas", "dict"]
+
+ANSWER_SECONDS = 30.0
+"""Wall time an async strategy may take for one answer. A guess: longer than any sane await, shorter than patience."""
+WISHES_MAXIMUM = 10_000
+"""Wishes of one strategy at one moment. A guess: ten times a cancel-all over a thousand symbols, and few enough to come
+before the bus's own maximum, which cannot tell whose events they are."""
 
 
 class StrategySpec(msgspec.Struct, frozen=True):
@@ -50,54 +54,19 @@ class StrategySpec(msgspec.Struct, frozen=True):
     currency: str = "USDT"
 
 
-def load_strategy(path: str, params: dict[str, Any]) -> Any:
-    """The object named by `package.module:Class`, made with its parameters. Raises UsageError in one sentence.
-
-    A module without a class part (`package.module`) is used itself, when it has `generate_signals`.
-    """
-    module_name, _, attribute = path.partition(":")
-    if "" not in sys.path and str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
-    try:
-        module = importlib.import_module(module_name)
-    except Exception as error:
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        where = f" ({Path(frame.filename).name}:{frame.lineno})" if not isinstance(error, ModuleNotFoundError) else ""
-        raise UsageError(
-            f"strategy {path}: cannot import {module_name}: {type(error).__name__}: {error}{where}"
-        ) from error
-    if not attribute:
-        if not callable(getattr(module, "generate_signals", None)):
-            raise UsageError(
-                f"strategy {path}: the module has no function generate_signals; name a class as module:Class"
-            )
-        return module
-    factory = getattr(module, attribute, None)
-    if factory is None:
-        names = [n for n, v in vars(module).items() if inspect.isclass(v) and v.__module__ == module.__name__]
-        raise UsageError(f"strategy {path}: {module_name} has no {attribute}; it has {', '.join(names) or 'no class'}")
-    try:
-        strategy = factory(**params) if callable(factory) and not hasattr(factory, "__self__") else factory
-    except Exception as error:
-        what = str(error) if isinstance(error, TypeError) else f"{type(error).__name__}: {error}"
-        raise UsageError(f"strategy {path}: cannot be made with params {params}: {what}") from error
-    if not callable(getattr(strategy, "generate_signals", None)):
-        raise UsageError(f"strategy {path}: {attribute} has no method generate_signals(market_data, position_state)")
-    return strategy
-
-
 class HostedStrategy:
-    """One strategy with everything it sees."""
+    """One strategy with everything it sees. Raises UsageError for an object that cannot be called as promised."""
 
     def __init__(self, strategy: Any, spec: StrategySpec, portfolio: Portfolio, working: WorkingOrders) -> None:
+        check_strategy(strategy, spec.name)
         self.spec = spec
         self.object = strategy
         self.name = spec.name
         self.call = strategy.generate_signals
         self.is_async = inspect.iscoroutinefunction(self.call)
         self.on_event = getattr(strategy, "on_event", None)
-        warmup = spec.warmup if spec.warmup is not None else getattr(strategy, "warmup", None)
-        self.warmup = int(spec.window if warmup is None else warmup)
+        warmup = spec.warmup if spec.warmup is not None else warmup_of(strategy, spec.name)
+        self.warmup = spec.window if warmup is None else warmup
         window = max(spec.window, self.warmup, 1)
         self.views = {name: SymbolView(name, window) for name in spec.symbols}
         self.names = {key: name for name, key in spec.symbols.items()}
@@ -115,6 +84,8 @@ class HostedStrategy:
         """When the warm-up was over and the first call was made."""
         self.calls = 0
         self.failed = False
+        self.wished = (0, 0)
+        """The moment of its newest wishes, and how many it had then."""
         self.waiting: set[str] = set()
         self.waits_for: int | None = None
         """Close of the interval whose bars are coming in (`call: together`)."""
@@ -176,7 +147,7 @@ class StrategyHost:
             for inputs in self._calls(hosted, bar):
                 try:
                     self._answer(hosted, bar.ts, hosted.call(*inputs))
-                except Exception as error:
+                except FAULTS as error:
                     self._fail(hosted, "generate_signals", bar, error)
 
     def _simple_handler(self, hosted: HostedStrategy) -> Callable[[Bar], None]:
@@ -199,7 +170,7 @@ class StrategyHost:
                 answer = call(market, state)
                 if answer is not None:
                     self._answer(hosted, bar.ts, answer)
-            except Exception as error:
+            except FAULTS as error:
                 self._fail(hosted, "generate_signals", bar, error)
 
         return on_bar
@@ -236,7 +207,7 @@ class StrategyHost:
             try:
                 name = hosted.names[event.venue, event.symbol]
                 self._answer(hosted, event.ts, hosted.on_event(event), name)
-            except Exception as error:
+            except FAULTS as error:
                 self._fail(hosted, "on_event", event, error)
 
     def start(self, ts: int) -> None:
@@ -339,8 +310,10 @@ class StrategyHost:
     async def _call_async(self, hosted: HostedStrategy, ts: int, event: Event, inputs: tuple[Any, Any]) -> None:
         try:
             answer = hosted.call(*inputs)
-            self._answer(hosted, ts, await answer if hosted.is_async else answer)
-        except Exception as error:
+            self._answer(hosted, ts, await _in_time(answer) if hosted.is_async else answer)
+        except FAULTS as error:
+            if is_cancel_of_the_run(error):
+                raise
             self._fail(hosted, "generate_signals", event, error)
 
     def _answer(self, hosted: HostedStrategy, ts: int, answer: Any, symbol: str | None = None) -> None:
@@ -348,31 +321,40 @@ class StrategyHost:
         if answer is None:
             return
         default = (symbol or hosted.market.symbol) if not hosted.spec.together or hosted.single else None
-        for signal in read_answer(answer, hosted.spec.symbols, default, ts=ts, strategy=hosted.name):
+        signals = read_answer(answer, hosted.spec.symbols, default, ts=ts, strategy=hosted.name)
+        at, before = hosted.wished
+        count = len(signals) + (before if at == ts else 0)
+        hosted.wished = (ts, count)
+        if count > WISHES_MAXIMUM:
+            raise BadSignal(
+                f"{count:,} wishes at one moment, at most {WISHES_MAXIMUM:,} are taken: where it answers its own order "
+                "events, each answer makes the next event; let it wait for the next bar"
+            )
+        for signal in signals:
             self.signals += 1
             self._publish(signal)
 
     def _each(self, method: str, ts: int) -> None:
         for hosted in self.strategies:
-            function = getattr(hosted.object, method, None)
-            if function is None or hosted.failed:
+            if hosted.failed:
                 continue
             try:
-                answer = function()
+                function = getattr(hosted.object, method, None)
+                answer = None if function is None else function()
                 if method == "on_start":
                     self._answer(hosted, ts, answer)
-            except Exception as error:
+            except FAULTS as error:
                 self._fail(hosted, method, None, error)
 
     # --- failing ----------------------------------------------------------------------------------------------------
 
-    def _fail(self, hosted: HostedStrategy, method: str, event: Event | None, error: Exception) -> None:
-        what = str(error) if isinstance(error, BadSignal) else f"{type(error).__name__}: {error}"
-        where = _where(error, hosted.object)
+    def _fail(self, hosted: HostedStrategy, method: str, event: Event | None, error: BaseException) -> None:
+        what = text_of(error)
+        where = place_of(error, hosted.object, method)
         hosted.failed = True
         ts = event.ts if event is not None else self._clock.now()
         if hosted.spec.on_error == "stop":
-            self.failure = StrategyError(hosted.name, method, moment(event, hosted.calls), where, what)
+            self.failure = StrategyError(hosted.name, method, moment_of(event, hosted.calls), where, what)
             self.failure.__cause__ = error
         self._publish(StrategyFailed(ts, hosted.name, method, where, what))
 
@@ -382,31 +364,19 @@ class StrategyHost:
             raise self.failure
 
 
-def _where(error: Exception, strategy: Any) -> str:
-    """The deepest line of the user's own file in the traceback: `strategies/breakout.py:41  size = cash / bar.atr`."""
-    owner = strategy if inspect.ismodule(strategy) else inspect.getmodule(type(strategy))
-    own_file = getattr(owner, "__file__", None)
-    frames = traceback.extract_tb(error.__traceback__)
-    mine = [f for f in frames if own_file is not None and f.filename == own_file]
-    if not mine:
-        kind = type(strategy)
-        name = strategy.__name__ if inspect.ismodule(strategy) else f"{kind.__module__}.{kind.__qualname__}"
-        return f"in what generate_signals of {name} returned"
-    path = Path(mine[-1].filename)
+async def _in_time(answer: Awaitable[Any]) -> Any:
+    """What an async strategy answers. Raises TimeoutError where it does not."""
+    deadline = asyncio.timeout(ANSWER_SECONDS)
     try:
-        shown = path.relative_to(Path.cwd())
-    except ValueError:
-        shown = path
-    return f"{shown}:{mine[-1].lineno}  {mine[-1].line or ''}".rstrip()
-
-
-def moment(event: Event | None, calls: int) -> str:
-    """`2024-03-01 12:05:00Z (call 48213, BTCUSDT bar)` for people."""
-    if event is None:
-        return "start or stop"
-    at = datetime.fromtimestamp(event.ts // 1_000_000_000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-    symbol = getattr(event, "symbol", "")
-    return f"{at} (call {calls:,}, {symbol} {type(event).__name__})".replace("  ", " ")
+        async with deadline:
+            return await answer
+    except TimeoutError as error:
+        if not deadline.expired():
+            raise  # its own
+        raise TimeoutError(
+            f"no answer for {ANSWER_SECONDS:g} s: nothing else happens while an async strategy is awaited, so it must "
+            "not wait for what comes later"
+        ) from error
 
 
 __all__ = ["HostedStrategy", "StrategyHost", "StrategySpec", "load_strategy"]

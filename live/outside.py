@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
+from core.commands import Approved
 from core.events import Event
 from core.outside import Outside
 from core.plan import Plan
+from core.ports import DataFeed
 from core.tape import Tape
 from live.clock import LiveClock
 from live.feed import TapedFeed
@@ -54,7 +56,7 @@ def taped_outside(
             venue.answer_all()
         reports.finish()
 
-    def on_command(command: Any) -> None:
+    def on_command(command: Approved) -> None:
         for venue in venues.values():
             venue.gateway.on_command(command)
 
@@ -68,6 +70,7 @@ def taped_outside(
         on_last=on_last,
         on_end=on_end,
     )
+    door: DataFeed = feed
     tasks: list[Callable[[], Coroutine[Any, Any, None]]] = [
         feed.push_rows,
         *(venue.run for venue in venues.values()),
@@ -75,7 +78,7 @@ def taped_outside(
         feed.play,
         clock.run,
     ]
-    return Outside(clock, inbox, feed.subscribe, on_command, assumptions, feed_ns, tasks)
+    return Outside(clock, inbox, door.subscribe, on_command, assumptions, feed_ns, tasks)
 
 
 __all__ = ["taped_outside"]

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from core.errors import InvariantBroken
 from core.events import Event
+from core.strategy_fault import endless
 from live.inbox import LiveInbox, not_before
 from live.time_source import NEVER, Rank, TimeSource
 
@@ -30,6 +31,8 @@ class Simulator(Protocol):
         ...
 
     def next_request(self) -> int: ...
+
+    def asks_next(self) -> str: ...
 
     def step(self, at: int) -> None: ...
 
@@ -113,10 +116,9 @@ class PaperVenue:
         at, rounds = self._rounds
         self._rounds = (moment, rounds + 1 if at == moment else 1)
         if self._rounds[1] > ROUNDS_MAXIMUM:
-            raise InvariantBroken(
-                f"{ROUNDS_MAXIMUM} rounds of requests at one nanosecond ({moment}): with zero latency a strategy "
-                "answers its own order events without end. Give the run a latency, or let the strategy wait"
-            )
+            if not self._simulator.requests_under_way:
+                raise InvariantBroken(f"the venue acted {ROUNDS_MAXIMUM} times at one nanosecond ({moment}) unasked")
+            raise endless(self._simulator.asks_next(), moment, ROUNDS_MAXIMUM)
 
 
 class ReportsUnderWay:

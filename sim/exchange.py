@@ -109,6 +109,12 @@ class ExecutionSimulator:
         """Arrival of the next request; INF where none is under way."""
         return self._requests[0][0] if self._requests else INF
 
+    def asks_next(self) -> str:
+        """The strategy whose request arrives next. Raises IndexError where none is under way."""
+        _, _, kind, payload = self._requests[0]
+        strategy: str = payload.terms.strategy if kind == "submit" else payload[-1][3]
+        return strategy
+
     def step(self, at: int) -> None:
         """Let everything due at `at` happen, in the order of F0."""
         working = [market for market in self.markets.values() if market.orders]

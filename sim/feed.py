@@ -157,7 +157,11 @@ class BarRow:
 class TapeCursor:
     """A venue's way through a tape of bars, by engine time. Rows are read as plain ints."""
 
-    def __init__(self, tape: Tape) -> None:
+    def __init__(self, tape: Tape, history: Tape | None = None) -> None:
+        """`history` is what lies before the tape at the same source: `day_before` looks back into it, nobody else.
+
+        A row's number, and so a fill's cause, counts within the tape itself.
+        """
         self.interval_ns = tape.interval_ns
         self.price_scale = tape.price_scale
         self.size_scale = tape.size_scale
@@ -169,7 +173,8 @@ class TapeCursor:
         self._closes = columns["close"]
         self._count = len(tape)
         self._next = 0
-        self._past: tuple[np.ndarray, np.ndarray] | None = None
+        self._history = history
+        self._past: tuple[np.ndarray, np.ndarray, int] | None = None
 
     def at(self, ts: int) -> BarRow | None:
         row = self._next
@@ -197,24 +202,37 @@ class TapeCursor:
 
         sigma = sqrt(sum of squared log returns), volume in base units. None with fewer than two bars before the row.
         """
-        if self._past is None:
-            closes = self._closes.astype(np.float64)
-            returns = np.diff(np.log(closes), prepend=np.log(closes[:1]))
-            volume = self._prices[4] / 10.0**self.size_scale
-            self._past = (
-                np.concatenate(([0.0], np.cumsum(returns * returns))),
-                np.concatenate(([0.0], np.cumsum(volume))),
-            )
-        squares, volumes = self._past
         bars = max(1, DAY_NS // self.interval_ns)
+        if self._past is None:
+            self._past = self._sums(bars)
+        squares, volumes, before = self._past
+        row += before
         first = max(0, row - bars)
         if row - first < 2:
             return None
         whole = bars / (row - first)
-        # The first return of the tape is unknown and counted as 0 above.
+        # The first return that is known of is unknown itself and counts as 0.
         return (
             float(((squares[row] - squares[first]) * whole) ** 0.5),
             float((volumes[row] - volumes[first]) * whole),
+        )
+
+    def _sums(self, bars: int) -> tuple[np.ndarray, np.ndarray, int]:
+        """Running sums of squared returns and of volume, and how many rows of the history come first in them."""
+        closes, volumes, before = self._closes, self._prices[4], 0
+        if self._history is not None:
+            # One row more than a day: the first return of the day needs the close before it.
+            closes_before = self._history.columns["close"][-(bars + 1) :]
+            before = len(closes_before)
+            closes = np.concatenate((closes_before, closes))
+            volumes = np.concatenate((self._history.columns["volume"][-(bars + 1) :], volumes))
+        logs = np.log(closes.astype(np.float64))
+        returns = np.diff(logs, prepend=logs[:1])
+        sizes = volumes / 10.0**self.size_scale
+        return (
+            np.concatenate(([0.0], np.cumsum(returns * returns))),
+            np.concatenate(([0.0], np.cumsum(sizes))),
+            before,
         )
 
     def _row_at(self, ts: int) -> int:

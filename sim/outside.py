@@ -6,13 +6,15 @@ Paper mode gets its venues here too: the same simulators and lines, fed by pushe
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
+from core.commands import Approved
 from core.events import Event
 from core.outside import Outside
 from core.plan import Plan
+from core.ports import DataFeed, Gateway
 from core.tape import Tape
 from sim.account import VenueAccount
 from sim.bar_market import BarMarket
@@ -27,25 +29,27 @@ from sim.push_cursor import PushCursor
 from sim.world import World
 
 
-def simulated_outside(plan: Plan, tapes: list[Tape], start: int) -> Outside:
-    """A world over these tapes, with its clock at `start`."""
+def simulated_outside(plan: Plan, tapes: list[Tape], history: list[Tape | None], start: int) -> Outside:
+    """A world over these tapes, with its clock at `start`. `history` is what lies before each of them."""
     clock = SimClock(start)
     feed = SimFeed(tapes, {v: defaults_of(plan, v).latency.feed_ns for v in plan.venues})
     world = World(clock, feed)
-    exchanges = simulated_venues(plan, tapes, {(t.venue, t.symbol): TapeCursor(t) for t in tapes}, world.report)
+    cursors = {(t.venue, t.symbol): TapeCursor(t, past) for t, past in zip(tapes, history, strict=True)}
+    exchanges = simulated_venues(plan, tapes, cursors, world.report)
     for exchange, line in exchanges:
         world.exchanges.append(exchange)
         world.gateways.append(SimGateway(exchange, line, deliver=world.report, sent=world.venue_concerned))
-    gateways = world.gateways
+    gateways: Sequence[Gateway] = world.gateways
+    door: DataFeed = feed
 
-    def on_command(command: Any) -> None:
+    def on_command(command: Approved) -> None:
         for gateway in gateways:
             gateway.on_command(command)
 
     return Outside(
         clock,
         world,
-        feed.subscribe,
+        door.subscribe,
         gateways[0].on_command if len(gateways) == 1 else on_command,
         said(plan),
         {name: defaults_of(plan, name).latency.feed_ns for name in plan.venues},
@@ -66,10 +70,14 @@ class PushedVenue(NamedTuple):
 
 
 def pushed_venues(
-    plan: Plan, tapes: list[Tape], deliver: Callable[[Event, object], None], sent: Callable[[str], None]
+    plan: Plan,
+    tapes: list[Tape],
+    history: list[Tape | None],
+    deliver: Callable[[Event, object], None],
+    sent: Callable[[str], None],
 ) -> list[PushedVenue]:
     """The venues of paper mode. `deliver` carries an answer home, `sent(venue)` is told of each request under way."""
-    cursors = {(tape.venue, tape.symbol): PushCursor(tape) for tape in tapes}
+    cursors = {(t.venue, t.symbol): PushCursor(t, past) for t, past in zip(tapes, history, strict=True)}
 
     def pushed(exchange: ExecutionSimulator, line: Line) -> PushedVenue:
         name = exchange.venue

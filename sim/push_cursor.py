@@ -13,8 +13,8 @@ from sim.feed import TapeCursor
 class PushCursor(TapeCursor):
     """The same way through the tape, with an end that moves. What it tells of the past is the tape's, bit by bit."""
 
-    def __init__(self, tape: Tape) -> None:
-        super().__init__(tape)
+    def __init__(self, tape: Tape, history: Tape | None = None) -> None:
+        super().__init__(tape, history)
         self._rows = self._count
         self._count = 0
 

@@ -17,6 +17,7 @@ from heapq import heappop, heappush
 from core.errors import InvariantBroken
 from core.events import Event
 from core.ports import InboxStatistics
+from core.strategy_fault import endless
 from sim.clock import INF, SimClock
 from sim.exchange import ExecutionSimulator
 from sim.feed import SimFeed
@@ -161,10 +162,11 @@ class World:
         at, rounds = self._rounds
         self._rounds = (earliest, rounds + 1 if at == earliest else 1)
         if self._rounds[1] > ROUNDS_MAXIMUM:
-            raise InvariantBroken(
-                f"{ROUNDS_MAXIMUM} rounds of requests at one nanosecond ({earliest}): with zero latency a strategy "
-                "answers its own order events without end. Give the run a latency, or let the strategy wait"
-            )
+            if not actor.requests_under_way:
+                raise InvariantBroken(
+                    f"{actor.venue} acted {ROUNDS_MAXIMUM} times at one nanosecond ({earliest}) unasked"
+                )
+            raise endless(actor.asks_next(), earliest, ROUNDS_MAXIMUM)
         actor.step(earliest)
         if len(self.exchanges) == 1:
             self._clear = actor.next_moment()

@@ -113,6 +113,16 @@ def test_one_bar_is_a_run_with_a_summary_whose_ratios_are_undefined(anyclock: Co
         0,
     )
     assert summary["sharpe"] is None and summary["undefined"]["sharpe"]
+    assert "BTCUSDT: the data holds 1 bar: a decision on it has no next bar to meet" in summary["warnings"]
+
+
+def test_a_tick_coarser_than_the_prices_is_told_with_exit_code_3(anyclock: CommandLine) -> None:
+    """Prices of 99 to 101 have no place on a grid of 1000."""
+    (anyclock.folder / "bars.csv").write_text(bars(0, 1, 2))
+    done = anyclock(*file_set("bars.csv"), "--set", "instruments.BTCUSDT={tick: '1000', step: '0.001'}")
+    assert (done.code, done.wrote_nothing) == (3, True)
+    assert done.err.startswith("BTCUSDT: the tick 1000 is coarser than the prices of")
+    assert "which go down to 99; give `instruments.BTCUSDT.tick`" in done.err
 
 
 def test_a_period_without_data_is_told_with_exit_code_3(anyclock: CommandLine) -> None:

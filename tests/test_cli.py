@@ -88,6 +88,40 @@ def test_a_run_writes_into_the_folder_it_is_told(anyclock: CommandLine) -> None:
     assert done.out.splitlines()[-1].startswith("run folder: elsewhere/deep/quickstart-")
 
 
+def test_what_a_strategy_prints_goes_to_stderr_when_stdout_is_one_json_object(anyclock: CommandLine) -> None:
+    """From its import on. Without --json its words stay where it wrote them."""
+    module = anyclock.module(
+        "talks",
+        "import sys\nprint('imported')\nclass Mine:\n    warmup = 2879\n"
+        "    def generate_signals(self, m, p):\n        print('called')\n",
+    )
+    done = anyclock(*SHORT, *strategy_set(module, window="2879"), "--json")
+    assert json.loads(done.out)["status"] == "complete"
+    assert set(done.err.splitlines()) == {"imported", "called"}
+    sys.modules.pop(module)
+    assert anyclock(*SHORT, *strategy_set(module, window="2879")).out.startswith("imported\ncalled\n")
+
+
+@pytest.mark.parametrize("moment", ["import", "call"])
+def test_a_strategy_that_changes_the_working_directory_does_not_take_the_results_along(
+    anyclock: CommandLine, moment: str
+) -> None:
+    move = "os.chdir(os.path.dirname(__file__) + '/away')\n"
+    module = anyclock.module(
+        f"moves_on_{moment}",
+        f"import os\n{move if moment == 'import' else ''}class Mine:\n    warmup = 1\n"
+        f"    def generate_signals(self, m, p):\n        {move if moment == 'call' else 'pass'}\n",
+    )
+    (anyclock.folder / "away").mkdir()
+    done = anyclock(*SHORT, *strategy_set(module))
+    assert done.code == 0
+    assert Path.cwd() == anyclock.folder / "away" and list(Path.cwd().iterdir()) == []
+    assert {path.name for path in done.folder.iterdir()} == FILES
+    assert done.out.splitlines()[-1] == f"run folder: runs/{done.folder.name}"
+    for name in ("config.yaml", "manifest.json"):
+        assert str(anyclock.folder) not in (done.folder / name).read_text()
+
+
 def test_a_drawdown_halt_lets_the_run_complete_and_returns_5_with_the_reason(anyclock: CommandLine) -> None:
     """One fee of 0.05 % of half the capital is more than a drawdown of 0.0001."""
     done = anyclock(*SHORT, "--set", "risk.max_drawdown=0.0001")

@@ -67,6 +67,14 @@ def test_an_order_carries_its_keys_its_session_and_a_counted_id() -> None:
         ({"side": "buy", "qty": "0.049"}, ["4.9", "below the minimum 5", "at least 0.05"]),
         ({"side": "sell", "qty": "0.049", "price": 102}, ["4.998", "below the minimum 5", "at least 0.0490"]),
         ({"side": "buy", "notional": 10, "price": "0.01"}, ["below one tick", "0.1"]),
+        ({"side": "buy", "qty": 1, "price": "0.01"}, ["price 0", "below one tick", "0.1"]),
+        ({"side": "buy", "qty": 1, "price": "0.01", "reduce_only": True}, ["price 0", "below one tick"]),
+        ({"target": 1, "price": "0.01"}, ["price 0", "below one tick"]),
+        (
+            {"side": "buy", "qty": 1, "type": "stop_market", "trigger_price": "0.04"},
+            ["trigger_price 0", "below one tick"],
+        ),
+        ({"side": "buy", "qty": 1, "price": 9, "tif": "gtd", "good_till": 0}, ["good_till lies in the past"]),
         ({"side": "sell", "qty": 1, "reduce_only": True}, ["nothing of this strategy's position is left to reduce"]),
     ],
 )
@@ -81,6 +89,15 @@ def test_without_a_price_a_notional_cannot_become_a_quantity() -> None:
     desk = Desk()
     desk.portfolio.marks.clear()
     assert "no price of X is known yet" in desk.denied({"side": "buy", "notional": 100})
+
+
+def test_of_an_equity_of_nothing_no_fraction_is_taken() -> None:
+    """1000 USDT, 20 held from 100 on: at 49 the equity is -20."""
+    desk = Desk()
+    desk.hold("20")
+    desk.portfolio.marks["v", "X"] = 49.0
+    desk.portfolio.version += 1
+    assert "equity is -20" in desk.denied({"side": "buy", "fraction": 0.5})
 
 
 # --- changes --------------------------------------------------------------------------------------------------------
@@ -149,6 +166,7 @@ def test_an_amend_to_the_same_or_to_less_than_a_step_sends_nothing_and_is_counte
         ({"qty": "50.001"}, ["50.001", "above the maximum 50"]),
         ({"qty": "0.001"}, ["0.001", "below the minimum 0.002"]),
         ({"qty": "0.05", "price": 99}, ["4.95", "below the minimum 5"]),
+        ({"price": "0.09"}, ["price 0", "below one tick"]),
     ],
 )
 def test_an_amend_the_venue_would_refuse_is_refused_with_the_reason(change: dict[str, Any], words: list[str]) -> None:
@@ -214,6 +232,14 @@ def test_a_venue_without_them_gets_gtc_and_we_cancel_in_time() -> None:
     desk.told.clear()
     desk.engine.on_timer(event)
     assert [(type(e), e.ts, e.order.id) for e in desk.told] == [(ProposeCancel, 5_000, order.id)]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("gtd", [True, False])
+def test_a_date_that_is_over_is_denied_wherever_it_would_be_kept(gtd: bool) -> None:
+    desk = Desk(gtd=gtd)
+    (event,) = desk.say({**GTD, "good_till": 7_000}, ts=7_000)
+    assert type(event) is OrderDenied and event.reason.startswith("good_till lies in the past")
+    assert desk.clock.due > 7_000 * SECOND, "no timer waits for an order that is over"
 
 
 def test_the_deadline_of_an_order_that_is_over_does_nothing() -> None:

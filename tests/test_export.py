@@ -8,7 +8,7 @@ import os
 import re
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -328,6 +328,36 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_leftover(tmp_path: Path) 
     with pytest.raises(DataError, match=r"cannot write .*x: No space left on device; make room"):
         write_atomically(path, breaking())
     assert (path.read_bytes(), [each.name for each in tmp_path.iterdir()]) == (b"old", ["x"])
+
+
+def full(path: Path, _: object) -> None:
+    raise DataError(f"cannot write {path}: No space left on device")
+
+
+@pytest.mark.parametrize("status", ["failed", "incomplete", "interrupted"])
+def test_a_full_disk_leaves_a_manifest_that_says_how_the_run_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: Literal["failed", "incomplete", "interrupted"]
+) -> None:
+    """Changed in place, in as many bytes as it had before."""
+    folder = RunFolder.create(tmp_path, "a", START, "1")
+    size = (folder.path / "manifest.json").stat().st_size
+    monkeypatch.setattr("core.report.run_folder.write_atomically", full)
+    folder.finish(status, {"error": "mine", "seed": 7})
+    read = manifest(folder.path)
+    assert (read["status"], read["error"], read["seed"], read["run"]) == (status, "mine", 7, "a")
+    assert (folder.path / "manifest.json").stat().st_size == size
+
+
+def test_a_run_whose_manifest_finds_no_room_is_not_complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor is one with more to tell than there is room for: then the manifest says who it was and what went wrong."""
+    folder = RunFolder.create(tmp_path, "a", START, "1")
+    monkeypatch.setattr("core.report.run_folder.write_atomically", full)
+    with pytest.raises(DataError, match="No space left"):
+        folder.finish("complete", {"argv": ["x" * 5000]})
+    read = manifest(folder.path)
+    assert (read["status"], read["run"], read["id"]) == ("failed", "a", "1")
+    assert read["error"] == f"cannot write {folder.path.name}/manifest.json: No space left on device"
+    assert not (tmp_path / "latest").exists()
 
 
 # --- chart ------------------------------------------------------------------------------------------------------------

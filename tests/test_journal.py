@@ -29,7 +29,7 @@ from core.events import (
 )
 from core.journal import Journal, read, segment_path
 from core.orders import OrderTerms
-from tiny_run import Script, flat, plan_of
+from tiny_run import Script, flat, plan_of, run_of
 
 D = Decimal
 COUNTED = (*ORDER_EVENTS, *ACCOUNT_EVENTS)
@@ -82,6 +82,17 @@ def test_the_digest_covers_exactly_the_order_and_account_events_in_order(tmp_pat
     assert written(tmp_path / "j", ORDER[:-1]).events_sha256 != expected
     one_digit = msgspec.structs.replace(ORDER[2], price=D("100.11"))
     assert written(tmp_path / "j", [*ORDER[:2], one_digit, *ORDER[3:]]).events_sha256 != expected
+
+
+async def test_a_runs_digest_covers_its_account_events_too() -> None:
+    """sha256 over what was heard, order and account events in order; one balance a digit off gives another."""
+    done = await run_of(plan_of({"X": flat("100", "100")}), kinds=COUNTED, s=Script({"side": "buy", "qty": 1}))
+    (balance,) = done.of(BalanceChanged)
+    altered = [msgspec.structs.replace(e, total=e.total + D("1e-8")) if e is balance else e for e in done.events]
+    heard, other = (
+        hashlib.sha256(b"".join(map(msgspec.msgpack.encode, events))).hexdigest() for events in (done.events, altered)
+    )
+    assert done.run.journal.events_sha256 == heard != other
 
 
 def test_the_digest_is_the_same_without_a_file_and_in_batches_of_any_size(
@@ -189,8 +200,24 @@ def test_closing_leaves_no_thread_behind_and_twice_is_once(tmp_path: Path) -> No
 
 
 def test_a_folder_that_is_not_there_is_an_error_at_once(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="gone"):
+    with pytest.raises(DataError, match=r"cannot write .*gone.*No such file or directory"):
         Journal(tmp_path / "gone" / "j", counted=COUNTED)
+
+
+def test_a_full_disk_is_one_error_that_names_the_file_and_the_digest_is_whole_all_the_same(tmp_path: Path) -> None:
+    """`/dev/full` answers every write as a full disk does. No thread stays behind."""
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    before = threading.active_count()
+    (tmp_path / "j").symlink_to("/dev/full")
+    journal = Journal(tmp_path / "j", counted=COUNTED)
+    for event in ORDER:
+        journal.on_batch(event)
+    with pytest.raises(DataError, match=r"cannot write .*/j: No space left on device"):
+        journal.close()
+    encoded = b"".join(msgspec.msgpack.encode(event) for event in ORDER)
+    assert journal.events_sha256 == hashlib.sha256(encoded).hexdigest()
+    assert threading.active_count() == before
 
 
 async def test_a_run_that_fails_leaves_a_whole_journal(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from core.events import Bar
 from core.market_view import FIELDS, MarketView, SymbolView
+from core.orders import OrderStatus
 from tiny_run import MINUTE, START, Script, flat, plan_of, run_of
 
 
@@ -25,6 +27,13 @@ def expected(bars: list[Bar], window: int) -> dict[str, list[float]]:
     shown = bars[-window:]
     rows = {name: [getattr(one, name) for one in shown] for name in FIELDS[1:]}
     return {"time": [one.ts_venue - one.interval_ns for one in shown], **rows}
+
+
+def memory_behind(array: Any) -> Any:
+    """The whole array that a window is a part of."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
 
 
 @settings(max_examples=60)
@@ -58,11 +67,30 @@ def test_nothing_newer_than_the_last_bar_is_in_the_memory_behind_a_window() -> N
     view = SymbolView("X", 10)
     for number in range(200):
         view.push(bar(number))
-        column = view.close
-        whole: Any = column
-        while whole.base is not None:
-            whole = whole.base
-        assert whole.max() <= number + 0.4
+        assert memory_behind(view.close).max() <= number + 0.4
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_what_lies_behind_a_window_cannot_be_made_writable(name: str) -> None:
+    view = SymbolView("X", 5)
+    view.push(bar(0))
+    for array in (getattr(view, name), memory_behind(getattr(view, name))):
+        with pytest.raises(ValueError, match="WRITEABLE"):
+            array.flags.writeable = True
+
+
+@pytest.mark.parametrize("looks_every", [1, 3, 10, 25])
+def test_a_window_that_is_kept_stays_as_it_was(looks_every: int) -> None:
+    """Over 200 bars, many times round the memory of a window of 10; looked at with each bar, or late."""
+    view, kept = SymbolView("X", 10), []
+    for number in range(200):
+        view.push(bar(number))
+        if number % looks_every == 0:
+            kept.append((number, view.close, view.time))
+    for number, close, time in kept:
+        shown = range(max(0, number - 9), number + 1)
+        assert close.tolist() == [n + 0.3 for n in shown]
+        assert time.tolist() == [START + n * MINUTE for n in shown]
 
 
 def test_a_frame_is_indexed_by_open_time_and_is_a_copy() -> None:
@@ -118,10 +146,7 @@ class Peeker:
 
     def generate_signals(self, market_data: Any, position_state: Any) -> None:
         times = [int(market_data.time[-1]) + MINUTE, market_data.bar.ts, market_data.bar.ts_venue]
-        whole: Any = market_data.time
-        while whole.base is not None:
-            whole = whole.base
-        times.append(int(whole.max()) + MINUTE)
+        times.append(int(memory_behind(market_data.time).max()) + MINUTE)
         self.newest.append((max(times), market_data.now))
         for name in ("_feed", "feed", "tape", "_tape", "_rows"):
             assert not hasattr(market_data, name)
@@ -169,3 +194,20 @@ async def test_position_state_of_another_symbol_is_found_by_name_and_a_wrong_one
     script = Script(look, look)
     await run_of(plan_of({"X": flat("1", "1"), "Y": flat("2", "2")}), s=script)
     assert len(script.calls) == 2
+
+
+async def test_open_orders_are_copies_with_what_an_order_knows() -> None:
+    """A strategy that writes into one changes nothing: the order is canceled by its tag all the same."""
+    seen: list[Any] = []
+
+    def spoil(market: Any, state: Any) -> Any:
+        (order,) = state.open_orders
+        seen.append((order.terms.tag, order.price, order.qty, order.filled, order.leaves, order.status, order.is_open,
+                     order.pending_cancel, order.pending_amend, order.average_price))  # fmt: skip
+        order.qty, order.pending_cancel, order.status = Decimal(0), True, OrderStatus.FILLED
+        return {"cancel": "exit"}
+
+    wish = {"side": "buy", "qty": 2, "price": 90, "tag": "exit"}
+    done = await run_of(plan_of({"X": flat(*["100"] * 5)}), s=Script(wish, spoil))
+    assert seen == [("exit", 90, 2, 0, 2, "accepted", True, False, False, None)]
+    assert [order.status for order in done.run.working.all.values()] == [OrderStatus.CANCELED]

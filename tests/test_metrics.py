@@ -281,6 +281,11 @@ def test_the_fill_ratio_names_an_order_that_has_no_price() -> None:
     assert metric("fill_ratio", record([])) == Undefined("no order was submitted")
 
 
+def test_a_fill_ratio_of_orders_at_price_zero_is_undefined() -> None:
+    orders = [order("limit", "1", price="0", filled="1", value="0")]
+    assert metric("fill_ratio", record([], orders=orders)) == Undefined("every order was priced at 0")
+
+
 def test_latency_percentiles_are_nearest_rank() -> None:
     """1 to 10 ms: the median by nearest rank is the 5th, p90 the 9th, p99 the 10th."""
     run = record([], latencies_ns=[n * 1_000_000 for n in (10, 9, 8, 7, 6, 5, 4, 3, 2, 1)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -13,18 +13,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.compose import compose
 from core.decode import decode
 from core.errors import Problem
 from core.events import OrderFilled, OrderRejected
 from core.tape import Tape
 from core.yaml_nodes import read
+from sim.feed import TapeCursor
 from sim.feed_legs import FeedLegs
 from sim.gateway import Line
 from sim.models import BARS_PRESET, NOTHING, OPTIMISTIC_PRESET, SimulationConfig, assumptions, choose
 from sim.models.impact import NoImpact, SquareRootImpact
 from sim.models.latency import ConstantLatency, FeedDerivedLatency, LognormalLatency, NoLatency, RecordedLatency
 from sim.models.spread import FixedSpread, NoSpread
-from tiny_run import IDEAL, MINUTE, START, Script, Shelf, flat, plan_of, run_of, tape_of
+from sim.push_cursor import PushCursor
+from tiny_run import IDEAL, MINUTE, START, Row, Script, Shelf, flat, plan_of, run_of, tape_of
 
 D = Decimal
 MS = 1_000_000
@@ -266,6 +269,56 @@ def test_left_out_sigma_and_volume_are_the_trailing_days_and_nothing_without_a_p
     assert bp(memory.cost("buy", 50.0, 0, lambda: (0.03, 20_000.0))) == pytest.approx(10.0, rel=1e-12)
     assert memory.cost("buy", 50.0, 0, no_past) == 0.0
     assert memory.cost("buy", 50.0, 0, lambda: (0.03, 0.0)) == 0.0
+
+
+def closing(*rows: tuple[str, str]) -> list[Row]:
+    """Bars that stand still, of (price, volume)."""
+    return [(price, price, price, price, volume) for price, volume in rows]
+
+
+DAY = [("100", "10"), ("110", "20"), ("99", "30"), ("120", "40"), ("60", "50")]
+
+
+def test_the_trailing_day_of_a_bar_ends_with_the_bar_before_it() -> None:
+    """Row 3 by hand: returns ln 1.1 and ln 0.9, volume 60, three of 1,440 minutes are known: times 480."""
+    past = TapeCursor(tape_of(closing(*DAY))).day_before(3)
+    sigma = math.sqrt((math.log(1.1) ** 2 + math.log(0.9) ** 2) * 480)
+    assert past == pytest.approx((sigma, 60 * 480))
+    for row, is_seen in ((2, True), (3, False), (4, False)):
+        changed = [*DAY[:row], ("77", "7"), *DAY[row + 1 :]]
+        assert (TapeCursor(tape_of(closing(*changed))).day_before(3) != past) is is_seen
+
+
+@pytest.mark.parametrize("cursor", [TapeCursor, PushCursor])
+@pytest.mark.parametrize("cut", [1, 2, 3, 1500])
+def test_rows_before_the_run_belong_to_the_trailing_day(cursor: type[TapeCursor], cut: int) -> None:
+    """A tape cut in two tells of the past what the whole one does, however long the first part is."""
+    whole = tape_of(closing(*((str(100 + 7 * n % 13), str(1 + n % 5)) for n in range(3100))))
+    history, played = whole.between(None, START + cut * MINUTE), whole.between(START + cut * MINUTE, None)
+    begun = cursor(played, history)
+    for row in (0, 1, 2, 1439, 1440, 1441, 1599):
+        expected = TapeCursor(whole).day_before(cut + row)
+        assert begun.day_before(row) == (None if expected is None else pytest.approx(expected, rel=1e-9))
+
+
+@pytest.mark.parametrize("mode", ["backtest", "paper"])
+async def test_the_first_order_of_a_run_pays_for_what_the_market_did_before_it(
+    mode: Literal["backtest", "paper"],
+) -> None:
+    """F11 with Y = 1 on bars 0 to 2 (100, 110, 100; 3000 base units), of which run.start leaves one to see.
+
+    sigma = ln 1.1 sqrt(2 x 480), V = 1,440,000: 1 unit costs 2/3 sigma V^-1/2, up to the tick.
+    """
+    plan = plan_of(
+        {"X": flat("100", "110", "100", "100")}, run=', start: "2025-01-01T00:02:00Z"', tick="0.01",
+        simulation=IDEAL.replace("impact: {kind: none}", "impact: {kind: square_root}"),
+    )  # fmt: skip
+    async with compose(plan, mode=mode, strategies={"s": Script({"side": "buy", "qty": 1}, warmup=1)}) as engine:
+        await engine.run()
+    (fill,) = engine.parts.run.recording.fills
+    cost = 2 / 3 * math.log(1.1) * math.sqrt(2 * 480) / math.sqrt(1_440_000)
+    assert fill.price == D(math.ceil(100 * (1 + cost) * 100)) / 100 == D("100.17")
+    assert (fill.reference, fill.cause_row, fill.cause_ts) == (D(100), 1, START + 3 * MINUTE)
 
 
 def test_a_memory_comes_back_from_its_snapshot() -> None:

@@ -172,6 +172,14 @@ def test_money_that_appears_from_nowhere_ends_the_run() -> None:
         ledger.take(fill("sell", "1", "100"))
 
 
+@pytest.mark.parametrize("asset", ["USDT", "XB"])
+def test_assets_that_appear_from_nowhere_on_spot_end_the_run(asset: str) -> None:
+    ledger = Ledger(SPOT).take(fill("buy", "1", "100"))
+    ledger.portfolio.balances["v", asset] += D("1e-8")
+    with pytest.raises(InvariantBroken, match=f"^{asset} is not conserved"):
+        ledger.take(fill("sell", "1", "100"))
+
+
 def test_equity_is_cash_plus_open_profit_at_the_last_known_price() -> None:
     """2 long at 100, last 101.5: 1000 + 3; exposure 203; margin at 5x 40."""
     ledger = Ledger(leverage={("v", "X"): D(5)}).take(fill("buy", "2", "100"))

@@ -146,6 +146,9 @@ BAD: list[tuple[Any, str]] = [
     ({**ORDER, "type": "stop_market", "trigger_price": 5, "trigger_by": "mark"}, "`trigger_by: mark` is not offered"),
     ({**ORDER, "type": "stop_market", "trigger_price": 5, "trigger_by": "index"}, "`trigger_by: index` is not offered"),
     ({**ORDER, "stp": "expire_maker"}, "`stp` is not offered yet"),
+    ({**ORDER, "position_side": "long"}, "long/short belong to hedge mode, which is not offered yet"),
+    ({"close": True, "position_side": "short"}, "long/short belong to hedge mode, which is not offered yet"),
+    (Signal(side="buy", qty=D(1), position_side="long"), "long/short belong to hedge mode"),
     # no answer at all
     (5, "expected None, a Signal, a mapping or a list of those, got int: 5"),
     ("buy", "got str: 'buy'"),

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.errors import InvariantBroken
+from core.errors import StrategyError
 from core.events import (
     ORDER_EVENTS,
     Bar,
@@ -164,8 +164,9 @@ async def test_a_strategy_that_answers_itself_without_latency_is_a_loop_and_is_n
         return {"side": "buy", "qty": 1000} if type(event) is OrderRejected else None
 
     plan = plan_of({"X": WAVES}, balances="{USDT: '10'}")
-    with pytest.raises(InvariantBroken, match=r"1000 rounds of requests at one nanosecond .*with zero latency"):
+    with pytest.raises(StrategyError, match=r"`s` failed in on_event at 2025-01-01 00:01:00Z\n.*1000 rounds") as caught:
         await run_of(plan, s=Script({"side": "buy", "qty": 1000}, on_event=again))
+    assert caught.value.exit_code == 1 and "with zero latency it answers its own order events" in caught.value.what
 
 
 @pytest.mark.parametrize("order", [("X", "Y"), ("Y", "X")])

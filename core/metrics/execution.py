@@ -120,6 +120,8 @@ def _fill_ratio(sent: Sequence[Order], means: Prices) -> float | Undefined:
             return Undefined(f"order {order.terms.id} has no price, and {order.terms.symbol} was never filled")
         filled += order.value
         submitted += price * order.qty
+    if not submitted:
+        return Undefined("every order was priced at 0")
     return float(filled / submitted)
 
 

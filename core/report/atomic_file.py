@@ -27,9 +27,33 @@ def write_atomically(path: Path, chunks: Iterable[bytes]) -> None:
             temporary.unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise DataError(
-            f"cannot write {path}: {error.strerror or error}; make room there or choose another folder with --out"
-        ) from error
+        raise refused(path, error) from error
+
+
+def overwrite(path: Path, content: bytes) -> None:
+    """Replace what stands in `path` without asking the disk for room: in place, filled up with spaces.
+
+    For the last words on a full disk. A power cut in between may leave half of either. Raises DataError where the
+    content is longer than the file, or the disk still says no.
+    """
+    try:
+        with open(path, "r+b") as file:
+            room = file.seek(0, os.SEEK_END)
+            if len(content) > room:
+                raise DataError(f"cannot write {path}: {len(content)} bytes do not fit into the {room} that are there")
+            file.seek(0)
+            file.write(content.ljust(room))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise refused(path, error) from error
+
+
+def refused(path: Path, error: OSError) -> DataError:
+    """The one sentence about a file that cannot be written."""
+    return DataError(
+        f"cannot write {path}: {error.strerror or error}; make room there or choose another folder with --out"
+    )
 
 
 def sync_folder(folder: Path) -> None:

@@ -1,11 +1,13 @@
 """The folder of one run: `<results>/<name>-<utc>-<id>/`, whose manifest tells from the first moment how far it got.
 
 The manifest is written when the folder is made, with status `running`. Whoever finds that status later and no such
-process knows that the run crashed and that the other files are not all there.
+process knows that the run crashed and that the other files are not all there. It keeps room for its last words, so
+that a run ended by a full disk can still say so.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -16,13 +18,18 @@ import msgspec
 import numpy as np
 
 from core.errors import DataError, UsageError
-from core.report.atomic_file import sync_folder, write_atomically
+from core.report.atomic_file import overwrite, sync_folder, write_atomically
 from core.report.plain_text import iso
 
 Status = Literal["complete", "incomplete", "failed", "interrupted"]
 """How a run ended. Before that it is `running`; only `complete` means that every file is there the data whole."""
 
+MANIFEST = "manifest.json"
 NAME_LENGTH_MAX = 80
+LAST_WORDS_BYTES = 4096
+"""Size of the first manifest, filled up with spaces: one block of the usual file systems, taken anyway."""
+ERROR_LENGTH_MAX = 500
+"""Of an error that has to fit into them."""
 SAME_NAME_MAX = 1000
 """How many runs of one name, second and id get a number of their own before something must be wrong."""
 
@@ -39,14 +46,19 @@ class RunFolder:
         """Make a new folder under `results` and its manifest. `started_ns` is the wall time, int nanoseconds UTC.
 
         Names are reduced to letters, digits, `.`, `_` and `-`, so that none leads out of `results`. Raises UsageError
-        where the folder cannot be made.
+        where the folder cannot be made, DataError where it cannot be written to.
         """
         second = str(np.datetime64(started_ns // 1_000_000_000, "s")).replace("-", "").replace(":", "")
         wanted = f"{_safe(name, 'run')}-{second}Z-{_safe(run_id, '0')}"
         path = _make(results, wanted)
         folder = cls(path, {"run": name, "id": run_id, "status": "running", "started": iso(started_ns),
                             "started_ns": started_ns})  # fmt: skip
-        folder._write_manifest()
+        try:
+            write_atomically(path / MANIFEST, [folder._encoded().ljust(LAST_WORDS_BYTES)])
+        except DataError:
+            with contextlib.suppress(OSError):  # an empty folder says nothing; the error below says all
+                path.rmdir()
+            raise
         return folder
 
     def write(self, name: str, content: bytes | Iterable[bytes]) -> Path:
@@ -58,15 +70,34 @@ class RunFolder:
         return path
 
     def finish(self, status: Status, manifest_fields: Mapping[str, Any]) -> None:
-        """Write the final manifest, then let `latest` point here, however the run ended. The last thing to call."""
+        """Write the final manifest, then let `latest` point here, however the run ended. The last thing to call.
+
+        Raises DataError where the disk says no; even then the manifest tells, as long as its own bytes can be changed.
+        """
         self.manifest.update(manifest_fields)
         self.manifest["status"] = status
-        self._write_manifest()
+        try:
+            write_atomically(self.path / MANIFEST, [self._encoded()])
+        except DataError as error:
+            if status == "complete":  # not everything is there after all
+                without_place = str(error).replace(f"{self.path.parent}{os.sep}", "")
+                self.manifest |= {"status": "failed", "error": without_place}
+            self._last_words()
+            if status == "complete":
+                raise
         _point_latest(self.path)
 
-    def _write_manifest(self) -> None:
-        text = msgspec.json.format(msgspec.json.encode(self.manifest), indent=2)
-        write_atomically(self.path / "manifest.json", [text, b"\n"])
+    def _encoded(self, *only: str) -> bytes:
+        shown = {name: self.manifest[name] for name in only or self.manifest if name in self.manifest}
+        return msgspec.json.format(msgspec.json.encode(shown), indent=2) + b"\n"
+
+    def _last_words(self) -> None:
+        """Write the manifest into the bytes it has: all of it where it fits, else who it was and how it ended."""
+        text = self._encoded()
+        if len(text) > LAST_WORDS_BYTES:
+            self.manifest["error"] = str(self.manifest.get("error", ""))[:ERROR_LENGTH_MAX]
+            text = self._encoded("run", "id", "status", "started", "started_ns", "error")
+        overwrite(self.path / MANIFEST, text)
 
 
 def _safe(text: str, otherwise: str) -> str:

@@ -1,0 +1,111 @@
+"""What the data does not cover of a run is said in the summary, and a run is never longer than its data."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from core.compose import compose
+from core.config import RunSection
+from core.coverage import check_grid, cover
+from core.errors import DataError
+from core.instruments import Instrument
+from core.plan import Plan
+from core.result import RunResult, make_result
+from tiny_run import IDEAL, MINUTE, START, VENUE, Script, flat, plan_of, tape_of
+
+DAY = 86_400_000_000_000
+
+
+def said(*tapes: tuple[str, int, int], start: int | None = None, end: int | None = None) -> list[str]:
+    """Warnings of tapes given as (symbol, first bar, number of bars), in minutes after START."""
+    made = [tape_of(flat(*["100"] * count), symbol, start=START + first * MINUTE) for symbol, first, count in tapes]
+    return cover(made, RunSection("tiny", start=start, end=end)).warnings
+
+
+async def result_of(plan: Plan, **strategies: Script) -> RunResult:
+    async with compose(plan, strategies=strategies) as engine:
+        await engine.run()
+    return make_result(engine.parts.run)
+
+
+def test_a_run_within_its_data_has_nothing_to_say() -> None:
+    assert said(("X", 0, 10), ("Y", 0, 10)) == []
+    assert said(("X", 0, 10), start=START, end=START + 10 * MINUTE) == []
+    # Less than a bar is missing.
+    assert said(("X", 0, 10), start=START - MINUTE + 1, end=START + 11 * MINUTE - 1) == []
+
+
+def test_a_run_longer_than_its_data_is_told() -> None:
+    assert said(("X", 0, 10), start=START - 3 * DAY, end=START + 12 * DAY) == [
+        "run.start 2024-12-29T00:00Z lies before the first bar 2025-01-01T00:00Z: the run begins there",
+        "run.end 2025-01-13T00:00Z lies after the last bar, which ends 2025-01-01T00:10Z: the run ends there",
+    ]
+
+
+def test_a_symbol_that_begins_late_or_ends_early_is_told() -> None:
+    assert said(("X", 0, 200), ("Y", 60, 80)) == [
+        "Y: data begins 2025-01-01T01:00Z, 1 hour after the run does; nothing of it trades before",
+        "Y: data ends 2025-01-01T02:20Z, 1 hour before the run does; its last price stands still after that",
+    ]
+    # Measured against the run: what lies outside it is nobody's loss.
+    assert said(("X", 0, 200), ("Y", 60, 80), start=START + 60 * MINUTE, end=START + 140 * MINUTE) == []
+
+
+def test_a_single_bar_is_told() -> None:
+    assert said(("X", 0, 1)) == ["X: the data holds 1 bar: a decision on it has no next bar to meet"]
+
+
+def test_history_ends_where_the_run_begins_and_both_are_the_tapes_rows() -> None:
+    whole = tape_of(flat("1", "2", "3", "4", "5"))
+    cut = cover([whole], RunSection("tiny", start=START + 2 * MINUTE, end=START + 4 * MINUTE))
+    (history,), (played,) = cut.history, cut.played
+    assert history is not None
+    assert [tape.columns["close"].tolist() for tape in (history, played)] == [[100, 200], [300, 400]]
+    assert (cut.start, cut.end) == (START + 2 * MINUTE, START + 4 * MINUTE)
+
+
+def test_days_before_the_first_bar_have_no_equity_rows() -> None:
+    assert cover([tape_of(flat("1", "2"))], RunSection("tiny", start=START - 3 * DAY)).start == START
+
+
+async def test_a_run_that_starts_before_its_data_has_the_results_of_one_that_starts_with_it() -> None:
+    bars = {"X": flat("100", "101", "102", "103")}
+    early, exact = [
+        await result_of(plan_of(bars, run=run), s=Script({"side": "buy", "qty": 1}))
+        for run in (', start: "2024-12-29T00:00:00Z"', "")
+    ]
+    assert early.curve.ts[0] == START
+    assert (early.curve.ts.tolist(), early.curve.equity.tolist()) == (
+        exact.curve.ts.tolist(), exact.curve.equity.tolist(),
+    )  # fmt: skip
+    assert early.summary["start"] == exact.summary["start"] == "2025-01-01T00:00:00.000000000Z"
+    assert "run.start 2024-12-29T00:00Z lies before the first bar" in early.summary["warnings"][0]
+    assert not any("run.start" in warning for warning in exact.summary["warnings"])
+
+
+@pytest.mark.parametrize(
+    ("prices", "told"),
+    [
+        # 4 bought at 100 with 100: at 74 a loss of 104, known at the close of bar 2.
+        (("100", "100", "74", "100"), ["equity fell below zero at 2025-01-01T00:03:00Z"]),
+        (("100", "100", "75", "100"), []),  # exactly zero
+    ],
+)
+async def test_equity_below_zero_is_told_with_its_moment(prices: tuple[str, ...], told: list[str]) -> None:
+    plan = plan_of({"X": flat(*prices)}, simulation=IDEAL, balances="{USDT: '100'}")
+    result = await result_of(plan, s=Script({"side": "buy", "qty": 4}))
+    warnings = [line for line in result.summary["warnings"] if "below zero" in line]
+    assert warnings == [f"{line}: a venue would have liquidated before" for line in told]
+
+
+@pytest.mark.parametrize(("tick", "is_fine"), [("1000", False), ("99.01", False), ("99", True), ("0.1", True)])
+def test_a_price_below_one_tick_is_refused(tick: str, is_fine: bool) -> None:
+    tape = tape_of([("100", "101", "99", "100", "5")])
+    instrument = Instrument(venue=VENUE, symbol="X", tick=Decimal(tick), step=Decimal("0.001"), base="XB", quote="USDT")
+    if is_fine:
+        check_grid([tape], {(VENUE, "X"): instrument})
+    else:
+        with pytest.raises(DataError, match=rf"X: the tick {tick} is coarser than the prices of test, .* down to 99"):
+            check_grid([tape], {(VENUE, "X"): instrument})
