@@ -29,6 +29,9 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "position_side": get_args(PositionSide),
     "trigger_by": ("last", "mark", "index"),
 }
+MARKET_ORDER = {"side", "qty"}
+CLOSE = {"close": True}
+"""The two most frequent answers: complete, and without anything that could contradict."""
 FLAGS = frozenset({"post_only", "reduce_only", "close"})
 TEXTS = frozenset({"symbol", "stp", "cancel", "amend", "tag"})
 KEYS = frozenset(f.name for f in msgspec.structs.fields(Signal)) - {"ts", "strategy", "venue"}
@@ -132,7 +135,8 @@ def _read_one(
         hint = f", did you mean {near[0]}?" if near else "."
         raise BadSignal(f"unknown symbol {named!r}{hint} This strategy trades {', '.join(symbols)}")
     signal = Signal(ts=ts, strategy=strategy, venue=key[0], symbol=key[1], **fields)
-    _check(signal)
+    if fields.keys() != MARKET_ORDER and fields != CLOSE:
+        _check(signal)
     return signal
 
 

@@ -59,7 +59,7 @@ class VenueAccount:
         self._order_margin = order_margin
         self._held: dict[str, tuple[str, Decimal]] = {}
         self._held_total: dict[str, Decimal] = {}
-        self._margin: dict[str, tuple[str, Decimal]] = {}
+        self._margin: dict[str, Decimal] = {}
         self._margin_total: dict[str, Decimal] = {}
         self.realized_pnl = ZERO
         self.fees: dict[str, Decimal] = {}
@@ -127,10 +127,9 @@ class VenueAccount:
 
     def _trade(self, instrument: Instrument, price: Decimal, qty: Decimal) -> Decimal:
         position = self._position(instrument)
-        realized = ZERO
-        opposite = position.qty != 0 and (position.qty < 0) != (qty < 0)
-        closing = min(abs(qty), abs(position.qty)).copy_sign(qty) if opposite else ZERO
-        if closing:
+        realized = closing = ZERO
+        if position.qty and (position.qty < 0) != (qty < 0):
+            closing = min(abs(qty), abs(position.qty)).copy_sign(qty)
             gone = (
                 position.value
                 if closing == -position.qty
@@ -155,10 +154,12 @@ class VenueAccount:
         return position
 
     def _reserve_margin(self, instrument: Instrument, position: VenuePosition) -> None:
-        asset, before = self._margin.get(instrument.symbol, (instrument.quote, ZERO))
+        symbol, asset = instrument.symbol, instrument.quote
         after = position.margin if position.qty else ZERO
-        self._margin[instrument.symbol] = (asset, after)
-        self._margin_total[asset] = self._margin_total.get(asset, ZERO) + after - before
+        held = self._margin_total.get(asset, ZERO) + after
+        before = self._margin.get(symbol)
+        self._margin_total[asset] = held if before is None else held - before
+        self._margin[symbol] = after
 
     # --- queries ----------------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import repeat
 
+import msgspec
 import numpy as np
 
 from core.errors import UsageError
@@ -127,19 +128,16 @@ def _first_after(bars: list[Bar], bound: int) -> int:
     return low
 
 
-class BarRow:
+class BarRow(msgspec.Struct, frozen=True, gc=False):
     """One bar as the venue walks it: int mantissas."""
 
-    __slots__ = ("close", "high", "low", "open", "open_time", "row", "volume")
-
-    def __init__(self, row: int, open_time: int, o: int, high: int, low: int, close: int, volume: int) -> None:
-        self.row = row
-        self.open_time = open_time
-        self.open = o
-        self.high = high
-        self.low = low
-        self.close = close
-        self.volume = volume
+    row: int
+    open_time: int
+    open: int
+    high: int
+    low: int
+    close: int
+    volume: int
 
     def scaled(self, factor: int) -> BarRow:
         """The same prices in a finer unit."""
