@@ -1,6 +1,6 @@
 """The inside of a run, wired: what every mode has in common. Subscriptions here are the order of the house:
 
-journal, orders, portfolio, metrics, strategies. State first, opinion last.
+journal, orders, portfolio, what a report remembers, strategies. State first, opinion last.
 """
 
 from __future__ import annotations

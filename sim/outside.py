@@ -23,7 +23,7 @@ from sim.exchange import ExecutionSimulator
 from sim.feed import SimFeed, TapeCursor
 from sim.feed_legs import FeedLegs
 from sim.gateway import Line, SimGateway
-from sim.models import BARS_PRESET, PRESETS, Models, assumptions, choose
+from sim.models import PRESETS, Models, assumptions, choose
 from sim.models.latency import FeedDerivedLatency
 from sim.push_cursor import PushCursor
 from sim.world import World
@@ -132,14 +132,3 @@ def said(plan: Plan) -> list[str]:
             lines.append("preset: optimistic, an upper bound; live fills will be worse")
     lines.append("fidelity: bars, for screening; fills inside a bar are an estimate")
     return lines
-
-
-__all__ = [
-    "BARS_PRESET",
-    "PushedVenue",
-    "defaults_of",
-    "pushed_venues",
-    "said",
-    "simulated_outside",
-    "simulated_venues",
-]
