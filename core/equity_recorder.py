@@ -111,7 +111,7 @@ class EquityRecorder:
         if not len(times) or int(times.max()) < end:
             times, states = np.append(times, end), np.append(states, len(changes))
             is_change = np.append(is_change, False)
-        order = np.lexsort((np.arange(len(times)), ~is_change, times))
+        order = np.argsort(times, kind="stable")  # changes stand first above, and stay first at their time
         self._is_change = is_change[order]
         return times[order], states[order]
 
