@@ -6,6 +6,8 @@ taken exactly. Times are Arrow timestamps of any unit (without a zone: UTC), dat
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +15,7 @@ import numpy as np
 
 from adapters import decimals, times
 from adapters.bars_csv import Columns, named_positions
-from adapters.columns import FIELDS, PRICES, Bars, Origin
+from adapters.columns import FIELDS, Bars, Origin
 from adapters.decimals import BadCell, Column, Decimals
 
 if TYPE_CHECKING:
@@ -23,13 +25,25 @@ PANDAS_INDEX = "__index_level_0__"
 """What pandas calls an index without a name: usually the times."""
 
 
-def read_arrow(path: Path, *, kind: str, columns: Columns | None) -> tuple[Bars, Origin, tuple[str, ...]]:
-    """All bars of a file (`kind` is parquet or feather), where they come from, and notes. Raises DataError."""
+def read_arrow(
+    path: Path, *, kind: str, columns: Columns | None, fields: tuple[str, ...] = FIELDS
+) -> tuple[Bars, Origin, tuple[str, ...]]:
+    """All bars of a file (`kind` is parquet or feather), where they come from, and notes.
+
+    `fields` without a volume reads bars of a price nobody trades; their volume is 0. Raises DataError.
+    """
+    origin = Origin(str(path))
+    with reading(kind, origin):
+        return _read(table_of(path, kind), columns, fields, origin)
+
+
+@contextmanager
+def reading(kind: str, origin: Origin) -> Iterator[None]:
+    """What the file's own library raises inside, as a DataError: names and texts are decoded when first looked at."""
     import pyarrow as pa
 
-    origin = Origin(str(path))
     try:
-        return _read(_table(path, kind), columns, origin)
+        yield
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         first = (str(error).splitlines() or [type(error).__name__])[0]
         raise origin.whole(
@@ -37,7 +51,8 @@ def read_arrow(path: Path, *, kind: str, columns: Columns | None) -> tuple[Bars,
         ) from error
 
 
-def _table(path: Path, kind: str) -> pa.Table:
+def table_of(path: Path, kind: str) -> pa.Table:
+    """The whole file, `kind` parquet or feather; to be called within `reading`."""
     if kind == "parquet":
         import pyarrow.parquet as parquet
 
@@ -47,21 +62,30 @@ def _table(path: Path, kind: str) -> pa.Table:
     return feather.read_table(path, memory_map=False)
 
 
-def _read(table: pa.Table, columns: Columns | None, origin: Origin) -> tuple[Bars, Origin, tuple[str, ...]]:
+def _read(
+    table: pa.Table, columns: Columns | None, fields: tuple[str, ...], origin: Origin
+) -> tuple[Bars, Origin, tuple[str, ...]]:
     names = ["time" if name == PANDAS_INDEX else str(name) for name in table.column_names]
-    positions = named_positions(names, columns, origin)
-    found = {field: table.column(positions[field]) for field in FIELDS}
-    for field, column in found.items():
-        if column.null_count:
-            row = int(np.flatnonzero(column.is_null().to_numpy())[0])
-            raise origin.error(row, field, "there is no value", "a value in every row", "correct or remove the row")
-    opened = _times(found["time"], origin)
+    positions = named_positions(names, columns, origin, fields)
+    found = {field: filled(table.column(positions[field]), field, origin) for field in fields}
+    opened = times_of(found["time"], origin)
     notes: list[str] = []
-    numbers = [_numbers(found[name], name, origin, notes) for name in (*PRICES, "volume")]
+    numbers = [numbers_of(found[name], name, origin, notes) for name in fields if name != "time"]
+    if "volume" not in fields:
+        numbers.append(Decimals(np.zeros(len(opened), dtype=np.int64), 0))
     return Bars(opened, *numbers), origin, tuple(notes)
 
 
-def _times(column: pa.ChunkedArray, origin: Origin) -> Column:
+def filled(column: pa.ChunkedArray, name: str, origin: Origin) -> pa.ChunkedArray:
+    """The column itself. Raises DataError where a value is missing in it."""
+    if column.null_count:
+        row = int(np.flatnonzero(column.is_null().to_numpy())[0])
+        raise origin.error(row, name, "there is no value", "a value in every row", "correct or remove the row")
+    return column
+
+
+def times_of(column: pa.ChunkedArray, origin: Origin) -> Column:
+    """A column of times as int64 nanoseconds. Raises DataError."""
     import pyarrow as pa
 
     kind = column.type
@@ -84,7 +108,8 @@ def _times(column: pa.ChunkedArray, origin: Origin) -> Column:
     raise origin.whole(f"has times of type {kind}", "timestamps, integers or ISO text", "convert the time column")
 
 
-def _numbers(column: pa.ChunkedArray, name: str, origin: Origin, notes: list[str]) -> Decimals:
+def numbers_of(column: pa.ChunkedArray, name: str, origin: Origin, notes: list[str]) -> Decimals:
+    """A column of numbers, exactly; what had to be rounded away is added to `notes`. Raises DataError."""
     import pyarrow as pa
 
     kind: Any = column.type

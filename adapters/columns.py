@@ -168,8 +168,8 @@ def check_times(times: Column, interval_ns: int, origin: Origin) -> None:
             "rows sorted by time, oldest first",
             "sort the file",
         )
-    if len(steps) and (shortest := int(steps.min())) != interval_ns:
-        _check_interval(times, steps, shortest, interval_ns, origin)
+    if len(steps) and steps.min() < interval_ns:
+        _refuse_short_steps(times, steps, interval_ns, origin)
     off = np.flatnonzero((times - _phase(times, interval_ns)) % interval_ns)
     if len(off):
         row = int(off[0])
@@ -189,16 +189,31 @@ def _phase(times: Column, interval_ns: int) -> int:
     return grid_origin(interval_ns)
 
 
-def _check_interval(times: Column, steps: Column, shortest: int, interval_ns: int, origin: Origin) -> None:
-    """The shortest step is not the interval: either the whole file has another one, or single rows are astray."""
+def check_no_longer(times: Column, interval_ns: int, origin: Origin) -> None:
+    """A file whose rows are all further apart than the interval holds other bars. Raises DataError.
+
+    Not for rows that a venue was asked for by their interval: there the same is a market with holes.
+    """
+    steps = np.diff(times)
+    if len(steps) and steps.min() > interval_ns:
+        raise _other_interval(steps, interval_ns, origin)
+
+
+def _other_interval(steps: Column, interval_ns: int, origin: Origin) -> DataError:
     lengths, counts = np.unique(steps, return_counts=True)
     common = int(lengths[np.argmax(counts)])
-    if shortest > interval_ns or common < interval_ns:
-        raise origin.whole(
-            f"holds bars of {span(common)} (the most frequent step between rows)",
-            f"bars of {span(interval_ns)}, as the config's `interval` says",
-            f"set `interval: {span(common)}`, or point `path` to the other file",
-        )
+    return origin.whole(
+        f"holds bars of {span(common)} (the most frequent step between rows)",
+        f"bars of {span(interval_ns)}, as the config's `interval` says",
+        f"set `interval: {span(common)}`, or point `path` to the other file",
+    )
+
+
+def _refuse_short_steps(times: Column, steps: Column, interval_ns: int, origin: Origin) -> None:
+    """Steps shorter than the interval: either the whole file has another one, or single rows are astray."""
+    lengths, counts = np.unique(steps, return_counts=True)
+    if lengths[np.argmax(counts)] < interval_ns:
+        raise _other_interval(steps, interval_ns, origin)
     row = int(np.flatnonzero(steps < interval_ns)[0]) + 1
     raise origin.error(
         row,

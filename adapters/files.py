@@ -1,4 +1,4 @@
-"""Bars from a file of the user's: CSV (plain, gz, zip), Parquet, feather. What it is, is told by its first bytes."""
+"""Files of the user's: bars, trades, quotes, depth, orders, marks, funding. The first bytes tell what a file is."""
 
 from __future__ import annotations
 
@@ -12,28 +12,40 @@ import msgspec
 
 from adapters.bars_arrow import read_arrow
 from adapters.bars_csv import read_csv
-from adapters.columns import FIELDS, Bars, Origin, bars_tape
-from core.errors import DataError
+from adapters.columns import FIELDS, Bars, Origin, bars_tape, check_no_longer, span
+from adapters.formats import FORMATS, arrow_kind, read_rows
+from adapters.receipt_clock import FEED_NS
+from adapters.tape_file import is_tape, open_tape
+from core.errors import DataError, UsageError
 from core.notation import Interval
 from core.ports import HistorySource
-from core.tape import Tape
+from core.tape import Kind, Rows, Tape, is_streamed
 
-Format = Literal["auto", "binance", "ohlcv", "parquet", "feather"]
+Format = Literal[
+    "auto", "tape",
+    "binance", "ohlcv", "parquet", "feather",
+    "binance-recording", "bybit-recording", "okx-recording", "hyperliquid-recording",
+    "binance-dump", "bybit-dump", "tardis", "bitstamp", "ccxt",
+]  # fmt: skip
+BAR_FORMATS = ("binance", "ohlcv", "parquet", "feather")
 
 
 class FileSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="file"):
-    """`{kind: file, path: x.csv}`: bars from a file. Times are open times in UTC."""
+    """`{kind: file, path: x.csv}`: one kind of rows of one symbol from a file. Times are in UTC, of bars open times."""
 
     path: str
     """Relative to the working directory."""
     format: Format = "auto"
-    """`binance`: the 12 columns of its dumps; `ohlcv`: CSV with a header; `auto` looks at the file."""
+    """`auto` looks at the file. `binance`: bars in the 12 columns of its dumps; `ohlcv`: bars with a header; `tape`:
+    Parquet written by this program; the others are formats of `adapters.formats`."""
+    market: Literal["spot", "linear", "inverse"] | None = None
+    """Which of a recorded session's connections is meant; None takes it from the venue's name."""
     timezone: Literal["UTC"] = "UTC"
     """Of times without an offset. Nothing else is understood: convert the file instead."""
     columns: dict[str, str] | None = None
-    """Our field (time, open, high, low, close, volume) to the file's column name, where it uses other words."""
+    """Bars: our field (time, open, high, low, close, volume) to the file's column name, where it uses other words."""
     max_gap: Interval | None = None
-    """Refuse the file when a hole is longer than this, nanoseconds; None accepts and lists every hole."""
+    """Bars: refuse the file when a hole is longer than this, nanoseconds; None accepts and lists every hole."""
 
     def check(self) -> Iterator[tuple[str, str]]:
         """What the config's decoder reports about fields that are each valid."""
@@ -41,36 +53,100 @@ class FileSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             yield f"columns.{name}", f"unknown field, expected one of: {', '.join(FIELDS)}"
 
     def open(
-        self, *, venue: str, symbol: str, interval_ns: int, seed: int = 0, cache: Path | None = None
+        self,
+        *,
+        venue: str,
+        symbol: str,
+        interval_ns: int = 0,
+        kind: Kind = "bars",
+        seed: int = 0,
+        cache: Path | None = None,
+        feed_ns: int = FEED_NS,
     ) -> HistorySource:
-        """The reader of this file for one symbol. `seed` and `cache` have no meaning here: files are read in place."""
-        return FileHistory(self, venue=venue, symbol=symbol, interval_ns=interval_ns)
+        """The reader of this file for one symbol. `seed` and `cache` have no meaning here: files are read in place.
+
+        `interval_ns` is of bars; `feed_ns` is the smallest feed leg where a recorder's clock has to be moved. Raises
+        UsageError where the settings do not go with the kind.
+        """
+        known = formats_of(kind)
+        if self.format not in known:
+            raise UsageError(f"`format: {self.format}` cannot hold {kind}; known for {kind}: {', '.join(known)}")
+        if kind != "bars" and (self.columns is not None or self.max_gap is not None):
+            raise UsageError(f"`columns` and `max_gap` are for bars, not for {kind}: leave them out")
+        return FileHistory(self, venue=venue, symbol=symbol, interval_ns=interval_ns, rows_kind=kind, feed_ns=feed_ns)
+
+
+def formats_of(kind: Kind) -> tuple[str, ...]:
+    """What `format` may say for a kind of rows."""
+    if kind == "bars":
+        return ("auto", *BAR_FORMATS, "tape")
+    return ("auto", *(name for name, entry in FORMATS.items() if kind in entry.kinds), "tape")
 
 
 class FileHistory(msgspec.Struct, frozen=True):
-    """A file to be read as the bars of one symbol."""
+    """A file to be read as one kind of rows of one symbol."""
 
     settings: FileSource
     venue: str
     symbol: str
     interval_ns: int
+    rows_kind: Kind = "bars"
+    feed_ns: int = FEED_NS
 
-    async def load(self, progress: Callable[[int, int], None] | None = None) -> Tape:
-        """The whole file as a tape, read in a worker thread. Raises DataError."""
+    async def load(self, progress: Callable[[int, int], None] | None = None) -> Rows:
+        """The file as a tape, read in a worker thread; ticks of a `tape` stay on the disk. Raises DataError."""
         tape = await asyncio.to_thread(self.read)
         if progress is not None:
             progress(len(tape), len(tape))
         return tape
 
-    def read(self) -> Tape:
+    def read(self) -> Rows:
         """The same without a loop."""
         path = Path(self.settings.path)
         origin = Origin(str(path))
         try:
             notes = _verified(path, origin)
-            bars, origin, found = self._bars(path)
+            if self.settings.format == "tape" or (
+                self.settings.format == "auto" and arrow_kind(path) == "parquet" and is_tape(path)
+            ):
+                return self._stored(path, origin)
+            if self.rows_kind == "bars":
+                return self._bars_tape(path, notes)
+            tape = read_rows(
+                path,
+                self.rows_kind,
+                format=self.settings.format,
+                venue=self.venue,
+                symbol=self.symbol,
+                feed_ns=self.feed_ns,
+                market=self.settings.market,
+            )
         except OSError as error:
             raise DataError(f"{path}: cannot be read ({error.strerror or error}); check its permissions") from error
+        tape.notes = (*notes, *tape.notes)
+        return tape
+
+    def _stored(self, path: Path, origin: Origin) -> Rows:
+        """A tape written by this program, under the venue name of this run; what is streamed stays on the disk."""
+        tape = open_tape(path)
+        if (tape.kind, tape.symbol) != (self.rows_kind, self.symbol):
+            raise origin.whole(
+                f"is a tape of {tape.kind} of {tape.symbol}",
+                f"{self.rows_kind} of {self.symbol}",
+                "change `kind`, `symbol` or `path`",
+            )
+        if self.rows_kind == "bars" and tape.interval_ns != self.interval_ns:
+            raise origin.whole(
+                f"holds bars of {span(tape.interval_ns)}",
+                f"bars of {span(self.interval_ns)}, as the config's `interval` says",
+                "change `interval` or `path`",
+            )
+        rows: Rows = tape if is_streamed(tape) else tape.load()
+        return rows if rows.venue == self.venue else rows.at_venue(self.venue)
+
+    def _bars_tape(self, path: Path, notes: tuple[str, ...]) -> Tape:
+        bars, origin, found = self._bars(path)
+        check_no_longer(bars.times, self.interval_ns, origin)
         return bars_tape(
             bars,
             venue=self.venue,
@@ -82,11 +158,11 @@ class FileHistory(msgspec.Struct, frozen=True):
         )
 
     def _bars(self, path: Path) -> tuple[Bars, Origin, tuple[str, ...]]:
-        kind = self.settings.format if self.settings.format != "auto" else _kind(path)
+        kind = self.settings.format if self.settings.format != "auto" else arrow_kind(path)
         columns = self.settings.columns
         if kind in ("parquet", "feather"):
             return read_arrow(path, kind=kind, columns=columns)
-        bars, origin = read_csv(path, binance={"binance": True, "ohlcv": False}.get(kind), columns=columns)
+        bars, origin = read_csv(path, binance={"binance": True, "ohlcv": False}.get(kind or ""), columns=columns)
         return bars, origin, ()
 
 
@@ -112,14 +188,3 @@ def _verified(path: Path, origin: Origin) -> tuple[str, ...]:
             "fetch both again",
         )
     return (f"sha256 equals {beside.name}",)
-
-
-def _kind(path: Path) -> str:
-    """`parquet`, `feather`, or `auto` for text and its wrappings."""
-    with path.open("rb") as stream:
-        magic = stream.read(6)
-    if magic[:4] == b"PAR1":
-        return "parquet"
-    if magic == b"ARROW1" or magic[:4] == b"FEA1":
-        return "feather"
-    return "auto"

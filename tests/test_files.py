@@ -128,7 +128,7 @@ def test_numbers_cross_the_block_boundary_unharmed(tmp_path: Path, monkeypatch: 
     rows[41] = rows[41].replace("12.500", "oops")
     bad = written(tmp_path, "\n".join(rows), "bad.csv")
     for size in (1, 7, 97, 1000):
-        monkeypatch.setattr("adapters.bars_csv.BLOCK_BYTES", size)
+        monkeypatch.setattr("adapters.wrapped.BLOCK_BYTES", size)
         assert load(path).tape_id == whole
         with pytest.raises(DataError, match="line 42, column `volume`: 'oops' is not a number"):
             load(bad)
