@@ -12,11 +12,14 @@ from typing import Any, Literal
 
 import msgspec
 
-from core.yaml_nodes import Node
 from sim.models.bars import BarModel
 from sim.models.fees import FeeModel
 from sim.models.impact import ImpactModel, NoImpact, SquareRootImpact
-from sim.models.latency import ConstantLatency, LatencyModel, NoLatency, RecordedLatency
+from sim.models.latency import ConstantLatency, LatencyModel, LognormalLatency, NoLatency, RecordedLatency
+from sim.models.margin import FundingModel, MarginModel
+from sim.models.matching import CrossedModel, OverlayModel, PrintModel, SelfTradeModel, TriggerModel
+from sim.models.queue import AnyQueue, NoQueue, PowerQueue
+from sim.models.rate_limits import RateLimitModel, VenueRateLimits
 from sim.models.spread import FixedSpread, NoSpread, SpreadModel
 
 
@@ -27,32 +30,35 @@ class SymbolModels(msgspec.Struct, frozen=True):
     impact: ImpactModel | None = None
     bars: BarModel | None = None
     fees: FeeModel | None = None
+    queue: AnyQueue | None = None
+    crossed: CrossedModel | None = None
+    overlay: OverlayModel | None = None
+    trades: PrintModel | None = None
+    triggers: TriggerModel | None = None
+    stp: SelfTradeModel | None = None
+    funding: FundingModel | None = None
 
 
 class SimulationConfig(msgspec.Struct, frozen=True):
     """Every model of the simulator. None: not chosen."""
 
-    preset: Literal["bars", "optimistic"] | None = None
+    preset: Literal["l2", "l1", "trades", "bars", "optimistic"] | None = None
+    """None: that of the finest data."""
     latency: LatencyModel | None = None
     spread: SpreadModel | None = None
     impact: ImpactModel | None = None
     bars: BarModel | None = None
     fees: FeeModel | None = None
     symbols: dict[str, SymbolModels] = {}
-    queue: Node | None = None
-    """For books; read by the fill contract's book rules."""
-    crossed: Node | None = None
-    overlay: Node | None = None
-    trades: Node | None = None
-    triggers: Node | None = None
-    stp: Node | None = None
-    margin: Node | None = None
-    funding: Node | None = None
-    rate_limits: Node | None = None
-
-
-BOOK_SECTIONS = ("queue", "crossed", "overlay", "trades", "triggers", "stp", "margin", "funding", "rate_limits")
-"""Sections that say nothing about bars; they stay unread until the rules they belong to exist."""
+    queue: AnyQueue | None = None
+    crossed: CrossedModel | None = None
+    overlay: OverlayModel | None = None
+    trades: PrintModel | None = None
+    triggers: TriggerModel | None = None
+    stp: SelfTradeModel | None = None
+    margin: MarginModel | None = None
+    funding: FundingModel | None = None
+    rate_limits: RateLimitModel | None = None
 
 
 class Models(msgspec.Struct, frozen=True):
@@ -63,6 +69,15 @@ class Models(msgspec.Struct, frozen=True):
     impact: ImpactModel
     bars: BarModel
     fees: FeeModel
+    queue: AnyQueue = PowerQueue()
+    crossed: CrossedModel = CrossedModel()
+    overlay: OverlayModel = OverlayModel()
+    trades: PrintModel = PrintModel()
+    triggers: TriggerModel = TriggerModel()
+    stp: SelfTradeModel = SelfTradeModel()
+    margin: MarginModel = MarginModel()
+    funding: FundingModel = FundingModel()
+    rate_limits: RateLimitModel = VenueRateLimits()
 
 
 NOTHING = Models(NoLatency(), NoSpread(), NoImpact(), BarModel(), FeeModel())
@@ -75,11 +90,32 @@ BARS_PRESET = Models(
     FeeModel(),
 )
 """Honest defaults of a run on bars (design section 8, venues.md section 11)."""
+BOOK_PRESET = Models(
+    LognormalLatency(entry_ms=5_000_000, response_ms=5_000_000, feed_ms=5_000_000, sigma=0.3),
+    FixedSpread(half_bps=Decimal("0.5")),
+    SquareRootImpact(),
+    BarModel(),
+    FeeModel(),
+)
+"""Honest defaults of a run on books, quotes or prints; spread and impact speak only where there is no depth."""
 OPTIMISTIC_PRESET = Models(
-    NoLatency(), NoSpread(), NoImpact(), BarModel(participation=Decimal(1), market_participation=Decimal(0)), FeeModel()
+    NoLatency(),
+    NoSpread(),
+    NoImpact(),
+    BarModel(participation=Decimal(1), market_participation=Decimal(0)),
+    FeeModel(),
+    NoQueue(),
+    CrossedModel("full", through="full"),
+    trades=PrintModel(participation=Decimal(1), ahead_qty=Decimal(0)),
 )
 """An upper bound, never the default."""
-PRESETS = {"bars": BARS_PRESET, "optimistic": OPTIMISTIC_PRESET}
+PRESETS = {
+    "l2": BOOK_PRESET,
+    "l1": BOOK_PRESET,
+    "trades": BOOK_PRESET,
+    "bars": BARS_PRESET,
+    "optimistic": OPTIMISTIC_PRESET,
+}
 
 
 def choose(config: SimulationConfig, symbol: str, defaults: Models) -> Models:
@@ -89,7 +125,7 @@ def choose(config: SimulationConfig, symbol: str, defaults: Models) -> Models:
     def pick(name: str) -> Any:
         return getattr(own, name, None) or getattr(config, name) or getattr(defaults, name)
 
-    return Models(*(pick(name) for name in ("latency", "spread", "impact", "bars", "fees")))
+    return Models(*(pick(name) for name in Models.__struct_fields__))
 
 
 def loaded(config: SimulationConfig, folder: Path) -> SimulationConfig:
@@ -99,10 +135,19 @@ def loaded(config: SimulationConfig, folder: Path) -> SimulationConfig:
     return msgspec.structs.replace(config, latency=config.latency.loaded(folder))
 
 
-def assumptions(models: Models, chosen: SimulationConfig) -> list[str]:
+SAID = {
+    "l2": ("latency", "queue", "crossed", "impact", "rate_limits"),
+    "l1": ("latency", "queue", "crossed", "impact", "rate_limits"),
+    "trades": ("latency", "trades", "spread", "impact", "rate_limits"),
+    "bars": ("latency", "bars", "spread", "impact", "rate_limits"),
+}
+"""Models that decide something, by finest data."""
+
+
+def assumptions(models: Models, chosen: SimulationConfig, finest: str) -> list[str]:
     """One line per assumption, and whether it was chosen or is a default."""
     lines = []
-    for name in ("latency", "bars", "spread", "impact"):
+    for name in SAID[finest]:
         origin = "" if getattr(chosen, name) is not None else " (default)"
         lines.append(f"{getattr(models, name).sentence()}{origin}")
     return lines

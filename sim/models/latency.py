@@ -49,6 +49,11 @@ class ConstantLatency(msgspec.Struct, frozen=True, tag_field="kind", tag="consta
     def feed_ns(self) -> int:
         return self.feed_ms
 
+    @property
+    def shortest_ns(self) -> int:
+        """No request arrives sooner than this after it is sent."""
+        return min(_medians(self).values())
+
     def legs(self, rng: random.Random) -> Legs:
         return _ConstantLegs(_medians(self), self.response_ms)
 

@@ -1,0 +1,55 @@
+"""Which market a symbol has at its simulated venue: the finest data of the run decide (venues.md section 11)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from core.instruments import Instrument
+from core.tape import Rows
+from sim.bar_market import BarMarket
+from sim.book_market import FINEST, BookMarket
+from sim.books import Books
+from sim.models import Models
+from sim.print_market import PrintMarket
+
+COMPILED_FROM = 20_000
+"""Rows of book tapes from which loading the compiled kernel (a second) is worth its while."""
+PRESET_OF = {"l3": "l2", "depth": "l2", "quotes": "l1", "trades": "trades"}
+
+
+def books_over(tapes: Sequence[Rows]) -> Books:
+    """Empty books; compiled where there is enough to read. Either way the same bytes come out."""
+    if sum(len(tape) for tape in tapes if tape.kind in FINEST) < COMPILED_FROM:
+        return Books()
+    from sim.compiled import kernel
+
+    return Books(kernel())
+
+
+def market_of(
+    instrument: Instrument, models: Models, tapes: Sequence[Rows], cursor: Any, books: Books, exchange: Any
+) -> BarMarket | BookMarket:
+    """A book, quotes or prints where the run has them, else bars."""
+    own = {tape.kind: tape for tape in tapes_of(instrument.venue, instrument.symbol, tapes)}
+    if own.keys() & set(FINEST):
+        return over_books(instrument, models, books, exchange, own)
+    return BarMarket(instrument, models, cursor, exchange)
+
+
+def over_books(
+    instrument: Instrument, models: Models, books: Books, exchange: Any, tapes: Mapping[Any, Rows]
+) -> BookMarket:
+    """A market over tapes of a book, of quotes, or of prints alone."""
+    kind = BookMarket if tapes.keys() & set(FINEST[:3]) else PrintMarket
+    return kind(instrument, models, books, exchange, tapes)
+
+
+def preset_of(venue: str, tapes: Sequence[Rows]) -> str:
+    """Name of the preset of a venue's finest data."""
+    kinds = {tape.kind for tape in tapes if tape.venue == venue}
+    return next((PRESET_OF[kind] for kind in FINEST if kind in kinds), "bars")
+
+
+def tapes_of(venue: str, symbol: str, tapes: Sequence[Rows]) -> list[Rows]:
+    return [tape for tape in tapes if (tape.venue, tape.symbol) == (venue, symbol)]
