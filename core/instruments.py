@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from core.events import Side
+from core.price_filters import PercentPrice, PriceLimit, PriceRange
 
 GRID_TOLERANCE = 1e-9
 """Fraction of a tick or step within which a float counts as on the grid."""
@@ -45,6 +46,20 @@ class Instrument(msgspec.Struct, frozen=True, dict=True):
     maker: Decimal = Decimal(0)
     """Maker fee, fraction of notional; negative is a rebate."""
     taker: Decimal = Decimal(0)
+    percent_price: PercentPrice | None = None
+    """How far from the venue's reference price a limit may be written."""
+    price_range: PriceRange | None = None
+    """How far from the reference price a taker may trade."""
+    price_limit: PriceLimit | None = None
+    market_take_bound: Decimal | None = None
+    """How far from the mark a market order may trade, fraction."""
+    max_orders: int | None = None
+    """Open orders of the symbol; None here and below is the venue's own cap."""
+    max_trigger_orders: int | None = None
+    max_amends: int | None = None
+    """Amendments of one order."""
+    max_position: Decimal | None = None
+    """Base units; open orders that would increase the position count."""
 
     def __post_init__(self) -> None:
         # Derived once: the fill arithmetic runs on them.

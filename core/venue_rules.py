@@ -10,11 +10,18 @@ from typing import Literal
 
 import msgspec
 
+from core.events import TimeInForce
+from core.margin import DatedTiers
 from core.notation import Timestamp
+from core.price_filters import PercentPrice, PriceLimit, PriceRange
+
+Native = Literal["oco", "trailing_bps", "trailing_distance"]
+"""What some venues do by themselves and the execution engine does for the others. Nobody's iceberg is used."""
+Request = Literal["submit", "cancel", "cancel_all", "amend"]
 
 
 class ErrorAnswer(msgspec.Struct, frozen=True):
-    """What the venue answers in one case."""
+    """What the venue answers in one case; `{limit}` and `{interval}` in the text are filled in."""
 
     code: int
     message: str
@@ -32,8 +39,66 @@ class DatedInstrument(msgspec.Struct, frozen=True):
     max_price: Decimal | None = None
     min_qty: Decimal | None = None
     max_qty: Decimal | None = None
+    price_precision: int | None = None
+    """Decimals a price may have; those of the tick when left out."""
+    quantity_precision: int | None = None
+    market_min_qty: Decimal | None = None
     market_max_qty: Decimal | None = None
+    market_step: Decimal | None = None
     min_notional: Decimal | None = None
+    max_notional: Decimal | None = None
+    percent_price: PercentPrice | None = None
+    price_range: PriceRange | None = None
+    price_limit: PriceLimit | None = None
+    market_take_bound: Decimal | None = None
+    max_orders: int | None = None
+    max_trigger_orders: int | None = None
+    max_amends: int | None = None
+    max_position: Decimal | None = None
+
+
+class DatedWeight(msgspec.Struct, frozen=True):
+    """What a request weighs from `since` on."""
+
+    since: Timestamp
+    weight: int
+
+
+class RequestCost(msgspec.Struct, frozen=True):
+    """What one request counts for."""
+
+    weight: int = 0
+    """Against the limits of the address, whether it succeeds or not."""
+    orders: int = 0
+    """Against the order limits, only where it succeeds."""
+    on_success: tuple[DatedWeight, ...] = ()
+    """Its weight instead, once it has succeeded, from a date on."""
+
+
+class DatedLimits(msgspec.Struct, frozen=True):
+    """How many from `since` on; interval (`10s`) to count."""
+
+    since: Timestamp
+    orders: dict[str, int] = {}
+    weight: dict[str, int] = {}
+
+
+class RateLimitRules(msgspec.Struct, frozen=True):
+    """What a venue counts, and how many it allows (venues.md section 5)."""
+
+    limits: list[DatedLimits]
+    orders_counted: Literal["fixed", "rolling"] = "fixed"
+    """`fixed`: accepted orders, in windows aligned to their length. `rolling`: requests of each kind apart, in the
+    time just past."""
+    costs: dict[Request, RequestCost] = {}
+    taker_fill_credit: int = 0
+    """What an order's first fill gives back of the order counters."""
+    maker_fill_credit: int = 0
+
+    def limits_at(self, at: int) -> DatedLimits:
+        """Those valid at `at`; the oldest known ones before that."""
+        valid = [row for row in self.limits if row.since <= at]
+        return valid[-1] if valid else self.limits[0]
 
 
 class VenueRules(msgspec.Struct, frozen=True):
@@ -56,12 +121,13 @@ class VenueRules(msgspec.Struct, frozen=True):
     amend_below_filled: Literal["cancel", "reject"]
     order_margin: Literal["notional", "notional_and_fees"]
     errors: dict[str, ErrorAnswer]
-    """By case: precision, price, qty_min, qty_max, step, notional, duplicate, funds, post_only, fok, reduce_only,
-    unknown_cancel, unknown_amend, amend_same, amend_up, trigger, timestamp."""
+    """By case, the names of `sim.validation`. A case that is missing here is answered by its wider one there."""
     expiry_words: dict[str, str] = {}
     """Our reason of an expiry or a cancel to the venue's word for it."""
     status_words: dict[str, str] = {}
     """Our order status to the venue's word; `canceled_partly`, `expired_partly` where that differs after a fill."""
+    native: tuple[Native, ...] = ()
+    """What the venue has of the orders that not every venue has."""
     gtd_ahead_ms: int = 0
     """A good-till date must lie further ahead than this; its seconds are kept, what is below is dropped."""
     trigger_holds: bool = False
@@ -70,16 +136,84 @@ class VenueRules(msgspec.Struct, frozen=True):
     """Our event's name to the venue's word for what happened (Binance `x`); `expired_stp` where STP has its own."""
     ccxt_words: dict[str, str] = {}
     """Our order status to what ccxt makes of the venue's word, where that is not plain from the status."""
-    client_ids: Literal["unique_open", "unique_always"] = "unique_open"
-    """Whether a client id may be used again once its order is over."""
+    client_ids: Literal["unique_open", "reusable_when_filled", "unique_always"] = "unique_open"
+    """When a client id may be used again: once its order is over, once it was filled, never."""
+    client_id_pattern: str = ".+"
+    """Regular expression a whole client id must match."""
+    tifs: tuple[TimeInForce, ...] = ("gtc", "ioc", "fok")
+    """What a limit order may ask for."""
+    post_only_triggers: bool = True
+    """Whether an order with a trigger may be post-only."""
+    reduce_only: Literal["none", "one_way", "always"] = "none"
+    """Whether there is such a flag; `one_way`: not in hedge mode."""
+    close_position: Literal["none", "triggers", "any"] = "none"
+    """Which orders may close whatever is held: none, market orders behind a trigger, any."""
+    trigger_prices: tuple[Literal["last", "mark", "index"], ...] = ("last",)
+    peg_levels: tuple[int, ...] = ()
+    """Levels of the book a price may be pegged to, 1 the best; none where the venue has no pegs."""
+    quote_sizes: bool = False
+    """Whether a market order's size may be given in quote units."""
+    slippage_tolerance: bool = False
+    """Whether a market order may say how far it goes: 1 to 10000 ticks, 0.01 to 10 percent."""
+    grid: Literal["from_zero", "from_minimum"] = "from_zero"
+    """Where ticks and steps are counted from."""
+    percent_price: Literal["both_sides", "one_sided"] = "both_sides"
+    """Whether a plain `{up, down}` binds every order on both sides, or a buyer above and a seller below."""
+    filter_price: Literal["last", "mark", "reference"] = "last"
+    """What market orders and multipliers are judged by; the last price where the tape does not have it."""
+    price_limit: Literal["none", "clamp", "reject"] = "none"
+    price_limit_base: Literal["mark", "index"] = "mark"
+    price_limit_since: Timestamp = 0
+    """From when the formula of the price limit holds; before, it is a guess."""
+    stp_default: str = "none"
+    """Self-trade prevention of an order that names none."""
+    stp_modes: tuple[str, ...] = ("none", "expire_maker", "expire_taker", "expire_both")
+    maintenance_at: Literal["mark", "model"] = "mark"
+    """What an isolated position's maintenance margin is valued at; `model`: the venue's pages differ, models choose."""
+    margin_call_at: Decimal | None = None
+    """Maintenance margin over what stands behind a position from which on it is told of; None: it never is."""
+    forced_ids: dict[str, str] = {}
+    """Client ids of the orders a venue makes itself, by cause (liquidation, adl); one that ends in "-" is numbered."""
+    funding_clamp: Decimal = Decimal("0.0005")
+    """How far interest pulls the premium: at most this fraction, either way."""
+    funding_divided_since: Timestamp = 0
+    """From when the funding rate is divided by the intervals of 8 hours."""
+    max_orders: int | None = None
+    max_orders_of: Literal["symbol", "account"] = "symbol"
+    max_trigger_orders: int | None = None
+    triggers_count: bool = True
+    """Whether orders that wait for a trigger count among `max_orders`."""
+    max_amends: int | None = None
+    amend_place: Literal["keeps_on_less", "loses"] = "loses"
+    """The place in the queue after an amend: kept where only quantity went down, or lost every time."""
+    amend_triggers: bool = False
+    """Whether an order that waits for its trigger can be amended."""
+    rate_limits: RateLimitRules | None = None
     recv_window_ms: int = 5000
     """How old a request may be when it reaches the engine, unless it says so itself."""
     clock_ahead_ms: int = 1000
     """How far before a request's own time the engine's clock must not be: it refuses this much and more."""
-    order_credit_taker: int = 0
-    """What an order's first fill gives back of the order counters, as taker and as maker."""
-    order_credit_maker: int = 0
     instruments: dict[str, list[DatedInstrument]] = {}
+    brackets: dict[str, list[DatedTiers]] = {}
+    """Maintenance tiers by symbol, from `brackets.yaml` beside the rules."""
+
+    def guesses(self, at: int | None) -> list[str]:
+        """What was not recorded for `at`, one sentence each: later rules stand for it. None: nobody said when."""
+        if at is None:
+            return []
+        said = []
+        if self.rate_limits is not None and self.rate_limits.limits and at < self.rate_limits.limits[0].since:
+            said.append(f"the rate limits of {self.name} before the first recorded ones are a guess")
+        if self.price_limit != "none" and at < self.price_limit_since:
+            said.append(f"the price limits of {self.name} follow a formula that came later: before it they are a guess")
+        return said
+
+    def expiry_word(self, reason: str, *, partly: bool = False, tif: TimeInForce | None = None) -> str | None:
+        """The venue's word for why an order ended; some say another where it was partly filled, or was immediate."""
+        words = self.expiry_words
+        if partly and f"{reason}_partly" in words:
+            return words[f"{reason}_partly"]
+        return words.get(f"{reason}_{tif}") or words.get(reason)
 
     def instrument_at(self, symbol: str, at: int | None) -> tuple[DatedInstrument | None, bool]:
         """The filters valid at `at`, and whether that is a guess (only later ones are known)."""

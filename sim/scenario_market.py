@@ -11,8 +11,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
-Positive = Annotated[Decimal, msgspec.Meta(gt=0)]
-NotNegative = Annotated[Decimal, msgspec.Meta(ge=0)]
+from core.price_filters import NotNegative, PercentPrice, Positive, PriceLimit, PriceRange
+
 Complaints = Iterator[tuple[str, str]]
 """(key, message): what `check` yields."""
 
@@ -38,42 +38,6 @@ class FeeSpec(Spec, frozen=True, kw_only=True):
 
     maker: Decimal | None = None
     taker: Decimal | None = None
-
-
-class PercentPrice(Spec, frozen=True, kw_only=True):
-    """Multipliers of the reference price: `{up, down}`, or one pair per side."""
-
-    up: Positive | None = None
-    down: NotNegative | None = None
-    bid_up: Positive | None = None
-    bid_down: NotNegative | None = None
-    ask_up: Positive | None = None
-    ask_down: NotNegative | None = None
-
-    @property
-    def by_side(self) -> bool:
-        return self.bid_up is not None
-
-    def check(self) -> Complaints:
-        both = {"up", "down"}
-        sided = {"bid_up", "bid_down", "ask_up", "ask_down"}
-        given = {key for key in both | sided if getattr(self, key) is not None}
-        if given not in (both, sided):
-            yield "", "expected `up` and `down`, or `bid_up`, `bid_down`, `ask_up` and `ask_down`"
-
-
-class PriceRange(Spec, frozen=True, kw_only=True):
-    """Spot execution rule: fills outside reference x [down, up] end the taker."""
-
-    up: Positive
-    down: NotNegative
-
-
-class PriceLimit(Spec, frozen=True, kw_only=True):
-    """Bybit's two price limit ratios, fractions."""
-
-    x: NotNegative
-    y: NotNegative
 
 
 class Bracket(Spec, frozen=True, kw_only=True):

@@ -1,0 +1,94 @@
+"""The orders a venue has open for us: which client ids are taken, how many there are, how often each was changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+
+from core.events import PositionSide, Side
+from core.instruments import Instrument
+from core.orders import OrderStatus
+from core.venue_rules import VenueRules
+from sim.venue_order import VenueOrder
+
+ZERO = Decimal(0)
+
+
+class OpenOrders:
+    """By symbol and in order of arrival; what is over is forgotten, but for the client ids a venue remembers."""
+
+    def __init__(self, rules: VenueRules) -> None:
+        self._rules = rules
+        self._by_symbol: dict[str, dict[str, VenueOrder]] = {}
+        self._clients: set[str] = set()
+        self._amends: dict[str, int] = {}
+        self._reusable = rules.client_ids == "unique_open"
+        self._reusable_when_filled = rules.client_ids == "reusable_when_filled"
+
+    def add(self, order: VenueOrder) -> None:
+        """An order was accepted."""
+        self._by_symbol.setdefault(order.terms.symbol, {})[order.terms.id] = order
+        self._clients.add(order.client_id)
+
+    def remove(self, order: VenueOrder) -> None:
+        """An order is over."""
+        terms = order.terms
+        if terms.symbol in self._by_symbol:
+            self._by_symbol[terms.symbol].pop(terms.id, None)
+        if self._amends:
+            self._amends.pop(terms.id, None)
+        if self._reusable or (order.status is OrderStatus.FILLED and self._reusable_when_filled):
+            self._clients.discard(order.client_id)
+
+    def amended(self, order: VenueOrder) -> None:
+        """An order was changed once more."""
+        self._amends[order.terms.id] = self.amends(order) + 1
+
+    # --- queries ----------------------------------------------------------------------------------------------------
+
+    def taken(self, client_id: str) -> bool:
+        return client_id in self._clients
+
+    def amends(self, order: VenueOrder) -> int:
+        return self._amends.get(order.terms.id, 0)
+
+    def leaves(self, symbol: str, side: Side, position_side: PositionSide, *, reducing: bool = True) -> Decimal:
+        """What open orders of one side may still trade; without those that only reduce where `reducing` is False."""
+        return sum(
+            (
+                order.leaves
+                for order in self._by_symbol.get(symbol, {}).values()
+                if order.terms.side == side
+                and order.terms.position_side == position_side
+                and (reducing or not (order.terms.reduce_only or order.terms.close_position))
+            ),
+            start=ZERO,
+        )
+
+    def too_many(self, order: VenueOrder, instrument: Instrument) -> tuple[str, int] | None:
+        """The cap that one more order would break, and its number; a market order is never open."""
+        if order.limit is None and not order.waits_for_trigger:
+            return None
+        rules = self._rules
+        of_symbol = self._by_symbol.get(instrument.symbol, {})
+        if order.waits_for_trigger:
+            most = instrument.max_trigger_orders
+            most = rules.max_trigger_orders if most is None else most
+            if most is not None and len(of_symbol) >= most and _waiting(of_symbol.values()) >= most:
+                return "max_trigger_orders", most
+            if not rules.triggers_count:
+                return None
+        most = instrument.max_orders if instrument.max_orders is not None else rules.max_orders
+        groups = [of_symbol]
+        if rules.max_orders_of == "account" and instrument.max_orders is None:
+            groups = list(self._by_symbol.values())
+        count = sum(map(len, groups))
+        if most is None or count < most:
+            return None
+        if not rules.triggers_count:
+            count -= sum(_waiting(group.values()) for group in groups)
+        return None if count < most else ("max_orders", most)
+
+
+def _waiting(orders: Iterable[VenueOrder]) -> int:
+    return sum(1 for order in orders if order.waits_for_trigger)
