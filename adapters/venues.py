@@ -5,8 +5,11 @@ from __future__ import annotations
 import difflib
 from pathlib import Path
 
+import msgspec
+
 from core.decode import decode
 from core.errors import ConfigError, Problem
+from core.margin import DatedTiers
 from core.venue_rules import VenueRules
 from core.yaml_nodes import parse
 
@@ -40,4 +43,20 @@ def load_rules(name: str) -> VenueRules:
     rules = decode(written, VenueRules, problems)
     if rules is None or problems:
         raise ConfigError(f"adapters/{folder}/rules.yaml", problems)
-    return rules
+    return rules if rules.kind == "spot" else msgspec.structs.replace(rules, brackets=load_brackets(name))
+
+
+def load_brackets(name: str) -> dict[str, list[DatedTiers]]:
+    """The stored maintenance tiers of a venue's symbols, oldest first. Raises as `load_rules` does."""
+    folder, part = VENUES[name]
+    file = f"adapters/{folder}/brackets.yaml"
+    node = parse((HERE / folder / "brackets.yaml").read_text(encoding="utf-8"), file)
+    problems: list[Problem] = []
+    written = node.child(part)
+    brackets: dict[str, list[DatedTiers]] = {}
+    for symbol, child in (written.value if written is not None and isinstance(written.value, dict) else {}).items():
+        rows = [decode(row, DatedTiers, problems) for row in (child.value if isinstance(child.value, list) else ())]
+        brackets[symbol] = [row for row in rows if row is not None]
+    if problems or not brackets:
+        raise ConfigError(file, problems or [Problem(node.line, part, f"no tiers of {name}: restore the file")])
+    return brackets

@@ -1,47 +1,73 @@
 """The venue's own ledger: what the exchange believes we have. Written apart from `core.portfolio`, sharing no code.
 
-Linear contracts: one wallet in the settle asset, one-way positions, margin = |entry value| / leverage per position and
-price x qty / leverage per working order that would increase it (Bybit adds its open and close fees). Spot: assets
-change hands; a working order locks what it would give. Brackets, liquidation, funding and hedge mode arrive with the
-account's own issue; a run says so among its assumptions.
+Spot: assets change hands; a working order locks what it would give. Linear contracts: one wallet per settle asset,
+positions by symbol and side (`net`, or `long` and `short` in hedge mode). An isolated position has a margin of its own:
+price x qty / leverage comes in with each opening, closing releases it pro rata. In cross margin the whole wallet stands
+behind every position of its asset.
+
+What is free: isolated, wallet - margins - orders; cross, wallet + unrealized PnL at mark - |qty| x mark / leverage -
+orders. So both venues compute it (Binance `availableBalance`, Bybit's unified `totalAvailableBalance`): in cross a
+loss that is not realized yet binds money at once, and a gain frees it. Locked margin is quantized to 8 decimals away
+from us.
 """
 
 from __future__ import annotations
 
-from decimal import ROUND_HALF_EVEN, ROUND_UP, Context, Decimal
+from collections.abc import Callable, Mapping, Sequence
+from decimal import ROUND_DOWN, ROUND_HALF_EVEN, ROUND_UP, Context, Decimal
+from functools import reduce
 from typing import Literal
 
 import msgspec
 
-from core.events import Side
+from core.events import PositionSide, Side
 from core.instruments import Instrument
-from core.orders import OrderTerms
+from core.margin import (
+    ContractTerms,
+    Tiers,
+    bankruptcy_price,
+    largest_notional,
+    liquidation_price,
+    liquidation_price_at_entry,
+    maintenance_margin,
+    order_margin,
+    order_margin_with_fees,
+)
+from core.orders import OrderTerms, closes_only
 
 ZERO = Decimal(0)
 CENT = Decimal("0.00000001")
+EXACT = Decimal("1e-16")
+"""Grid of the cash a forced close moves: finer than any price x qty, coarser than the 34 digits of its price."""
 MATH = Context(prec=34)
+NO_TERMS = ContractTerms()
+MarginMode = Literal["isolated", "cross"]
+PositionKey = tuple[str, PositionSide]
 
 
 class VenuePosition(msgspec.Struct):
-    """A one-way position as the venue holds it."""
+    """A position as the venue holds it."""
 
+    instrument: Instrument
+    side: PositionSide
+    leverage: Decimal
     qty: Decimal = ZERO
+    """Signed, base units."""
     value: Decimal = ZERO
     """Signed entry value: what the position cost."""
-    leverage: Decimal = Decimal(1)
+    margin: Decimal = ZERO
+    """Initial margin that came in with its openings; isolated, it is all that stands behind the position."""
 
     @property
     def entry_price(self) -> Decimal | None:
-        return self.value / self.qty if self.qty else None
+        return MATH.divide(self.value, self.qty) if self.qty else None
 
-    @property
-    def margin(self) -> Decimal:
-        """Isolated initial margin, settle asset."""
-        return abs(self.value) / self.leverage
+    def unrealized(self, mark: Decimal) -> Decimal:
+        return MATH.subtract(MATH.multiply(self.qty, mark), self.value)
 
 
 class VenueAccount:
-    """Wallet or balances, positions, and what working orders hold back."""
+    """Wallets or balances, positions, and what working orders hold back."""
 
     def __init__(
         self,
@@ -50,25 +76,94 @@ class VenueAccount:
         *,
         leverage: dict[str, Decimal],
         order_margin: Literal["notional", "notional_and_fees"] = "notional",
+        margin_mode: MarginMode = "isolated",
+        hedged: bool = False,
+        terms: Mapping[str, ContractTerms] | None = None,
+        maintenance_at: Literal["mark", "entry"] = "mark",
     ) -> None:
+        """`leverage` by symbol, "" is everyone else. `terms` by symbol; without them nothing is ever liquidated."""
         self.kind = kind
         self.balances = dict(balances)
         self._given = frozenset(balances)
-        self.positions: dict[str, VenuePosition] = {}
-        self._leverage = leverage
+        self.margin_mode: MarginMode = margin_mode
+        self.hedged = hedged
+        self.terms = terms or {}
+        self.positions: dict[PositionKey, VenuePosition] = {}
+        self.mark_of: Callable[[str], Decimal | None] = _no_mark
+        """A symbol's mark price now, for what is valued at mark; whoever knows marks puts it here."""
+        self._leverage = dict(leverage)
         self._order_margin = order_margin
-        self._held: dict[str, tuple[str, Decimal]] = {}
+        self.maintenance_at = maintenance_at
+        self._held: dict[str, tuple[str, Decimal, str | None]] = {}
+        """By order: asset, amount, and the group of which one order alone can use it."""
         self._held_total: dict[str, Decimal] = {}
-        self._margin: dict[str, Decimal] = {}
         self._margin_total: dict[str, Decimal] = {}
+        bounds = {name: largest_notional(given.tiers, self.leverage(name)) for name, given in self.terms.items()}
+        self._most = {name: most for name, most in bounds.items() if most is not None}
+        """Notional up to which the leverage set for a symbol is allowed; those without an end are left out."""
         self.realized_pnl = ZERO
         self.fees: dict[str, Decimal] = {}
+        self.funding: dict[str, Decimal] = {}
+        """Sum of funding per settle asset; positive was received."""
 
-    def open_position(self, instrument: Instrument, qty: Decimal, entry_price: Decimal) -> None:
-        """A position from before time begins: no fee, no event."""
-        position = self._position(instrument)
+    def open_position(
+        self,
+        instrument: Instrument,
+        qty: Decimal,
+        entry_price: Decimal,
+        *,
+        position_side: PositionSide = "net",
+        isolated_margin: Decimal | None = None,
+        leverage: Decimal | None = None,
+    ) -> None:
+        """A position from before time begins: no fee, no event. Its margin is |qty| x entry / leverage if not given."""
+        position = self._position(instrument, position_side)
+        if leverage is not None:
+            position.leverage = leverage
         position.qty, position.value = qty, MATH.multiply(qty, entry_price)
-        self._reserve_margin(instrument, position)
+        margin = _locked(abs(position.value), position.leverage) if isolated_margin is None else isolated_margin
+        self._set_margin(position, margin)
+
+    # --- settings ---------------------------------------------------------------------------------------------------
+
+    def set_leverage(self, symbol: str, leverage: Decimal) -> str | None:
+        """For what is opened from now on; None where it is set, else the case it is refused for.
+
+        `leverage`: beyond the bracket of what is held, or none. `leverage_down`: lower while an isolated position is
+        open. Margin that is in a position stays there.
+        """
+        held = [p for p in self.positions.values() if p.qty and p.instrument.symbol == symbol]
+        most = largest_notional(self.tiers(symbol), leverage)
+        if leverage < 1 or (most is not None and any(abs(p.value) >= most for p in held)) or most == 0:
+            return "leverage"
+        if held and self.margin_mode == "isolated" and leverage < self.leverage(symbol):
+            return "leverage_down"
+        self._leverage[symbol] = leverage
+        self._most.pop(symbol, None)
+        if most is not None:
+            self._most[symbol] = most
+        for position in self.positions.values():
+            if position.instrument.symbol == symbol:
+                position.leverage = leverage
+        return None
+
+    def set_margin_mode(self, mode: MarginMode) -> str | None:
+        """None where it is set, else the case: `margin_mode` while anything is held or waits."""
+        if mode != self.margin_mode and self._in_use:
+            return "margin_mode"
+        self.margin_mode = mode
+        return None
+
+    def set_position_mode(self, *, hedged: bool) -> str | None:
+        """None where it is set, else the case: `position_mode` while anything is held or waits."""
+        if hedged != self.hedged and self._in_use:
+            return "position_mode"
+        self.hedged = hedged
+        return None
+
+    @property
+    def _in_use(self) -> bool:
+        return bool(self._held) or any(position.qty for position in self.positions.values())
 
     # --- what an order needs ----------------------------------------------------------------------------------------
 
@@ -76,38 +171,67 @@ class VenueAccount:
         """Asset and amount the venue wants free for `qty` more of this order at `price`."""
         if self.kind == "spot":
             return (instrument.quote, price * qty) if order.side == "buy" else (instrument.base, qty)
-        if order.reduce_only:
+        if order.reduce_only or closes_only(order):
             return instrument.quote, ZERO
-        position = self.positions.get(instrument.symbol)
+        position = self.positions.get((instrument.symbol, order.position_side))
         if position is not None and position.qty and (position.qty > 0) != (order.side == "buy"):
             qty = max(ZERO, qty - abs(position.qty))
         leverage = self.leverage(instrument.symbol)
-        notional = price * qty
-        need = notional / leverage
         if self._order_margin == "notional_and_fees":
-            inverse = 1 / leverage
-            bankrupt = price * (1 - inverse) if order.side == "buy" else price * (1 + inverse)
-            need += notional * instrument.taker + bankrupt * qty * instrument.taker
-        return instrument.quote, need
+            buys = order.side == "buy"
+            return instrument.quote, order_margin_with_fees(price, qty, leverage, instrument.taker, buys=buys)
+        if order.type == "market":
+            mark = self.mark_of(instrument.symbol)
+            price = price if mark is None else mark
+        return instrument.quote, order_margin(price, qty, leverage)
 
-    def hold(self, order_id: str, asset: str, amount: Decimal) -> None:
-        """Set aside for a working order; replaces what it held before. Rounded away from us to 8 decimals."""
+    def beyond_leverage(self, instrument: Instrument, order: OrderTerms, qty: Decimal, price: Decimal) -> bool:
+        """Whether `qty` more would grow the position into a tier that does not allow the leverage that is set."""
+        if self.kind == "spot" or order.reduce_only or closes_only(order):
+            return False
+        most = self._most.get(instrument.symbol)
+        if most is None:
+            return False
+        held = self.position_qty(instrument.symbol, order.position_side)
+        after = abs(held + qty if order.side == "buy" else held - qty)
+        return after > abs(held) and MATH.multiply(after, price) > most
+
+    def hold(self, order_id: str, asset: str, amount: Decimal, group: str | None = None) -> None:
+        """Set aside for a working order; replaces what it held before. Rounded away from us to 8 decimals.
+
+        Of a one-cancels-the-other `group` on spot the largest amount is held, once.
+        """
         self.release(order_id)
         if amount > 0:
             amount = amount.quantize(CENT, ROUND_UP, MATH)
-            self._held[order_id] = (asset, amount)
-            self._held_total[asset] = self._held_total.get(asset, ZERO) + amount
+            before = self._held_total.get(asset, ZERO)
+            self._held_total[asset] = before + amount - min(amount, self._held_by(group, asset))
+            self._held[order_id] = (asset, amount, group)
 
     def release(self, order_id: str) -> None:
         """Give back what an order held. Harmless where it held nothing."""
         held = self._held.pop(order_id, None)
         if held is not None:
-            self._held_total[held[0]] -= held[1]
+            asset, amount, group = held
+            self._held_total[asset] -= amount - min(amount, self._held_by(group, asset))
+
+    def _held_by(self, group: str | None, asset: str) -> Decimal:
+        """What the orders of a group hold of an asset together; nothing where there is no group, or no spot."""
+        if group is None or self.kind != "spot":
+            return ZERO
+        return max((amount for name, amount, of in self._held.values() if (name, of) == (asset, group)), default=ZERO)
 
     # --- what happened ----------------------------------------------------------------------------------------------
 
     def fill(
-        self, instrument: Instrument, side: Side, price: Decimal, qty: Decimal, fee: Decimal, fee_asset: str
+        self,
+        instrument: Instrument,
+        side: Side,
+        price: Decimal,
+        qty: Decimal,
+        fee: Decimal,
+        fee_asset: str,
+        position_side: PositionSide = "net",
     ) -> Decimal:
         """Book a fill; returns the realized PnL (linear)."""
         balances = self.balances
@@ -115,60 +239,106 @@ class VenueAccount:
         realized = ZERO
         if self.kind == "spot":
             sign = 1 if side == "buy" else -1
-            balances[instrument.base] = balances.get(instrument.base, ZERO) + sign * qty
-            balances[instrument.quote] = balances.get(instrument.quote, ZERO) - sign * MATH.multiply(price, qty)
+            value = MATH.multiply(price, sign * qty)
+            balances[instrument.base] = MATH.add(balances.get(instrument.base, ZERO), sign * qty)
+            balances[instrument.quote] = MATH.subtract(balances.get(instrument.quote, ZERO), value)
         else:
-            realized = self._trade(instrument, price, qty if side == "buy" else -qty)
-            if realized:
-                self.realized_pnl += realized
-                balances[instrument.quote] = balances.get(instrument.quote, ZERO) + realized
-        balances[fee_asset] = balances.get(fee_asset, ZERO) - fee
+            realized = self._trade(self._position(instrument, position_side), price, qty if side == "buy" else -qty)
+            self._realize(instrument.quote, realized)
+        balances[fee_asset] = MATH.subtract(balances.get(fee_asset, ZERO), fee)
         return realized
 
-    def _trade(self, instrument: Instrument, price: Decimal, qty: Decimal) -> Decimal:
-        position = self._position(instrument)
+    def force_close(self, position: VenuePosition, price: Decimal, parts: Sequence[Decimal], fee: Decimal) -> Decimal:
+        """The venue closes these parts (signed against the position) at `price`; returns the realized PnL.
+
+        The cash each part moves is price x qty on a grid of 1e-16, so that closing at a bankruptcy price that has no
+        end as a decimal loses the margin to the last digit.
+        """
+        asset = position.instrument.quote
+        values = [MATH.multiply(price, part).quantize(EXACT, ROUND_HALF_EVEN, MATH) for part in parts]
+        realized = self._close(position, reduce(MATH.add, parts), reduce(MATH.add, values))
+        self._realize(asset, realized)
+        if fee:
+            self.fees[asset] = self.fees.get(asset, ZERO) + fee
+            self.balances[asset] = MATH.subtract(self.balances[asset], fee)
+        return realized
+
+    def fund(self, asset: str, amount: Decimal) -> None:
+        """Funding: a signed change of a wallet."""
+        self.balances[asset] = MATH.add(self.balances.get(asset, ZERO), amount)
+        self.funding[asset] = MATH.add(self.funding.get(asset, ZERO), amount)
+
+    def floor_wallet(self, asset: str) -> Decimal:
+        """After a liquidation a wallet is never below 0; returns what the venue's insurance bears."""
+        missing = -self.balances.get(asset, ZERO)
+        if missing <= 0:
+            return ZERO
+        self.balances[asset] = ZERO
+        return missing
+
+    def _realize(self, asset: str, realized: Decimal) -> None:
+        if realized:
+            self.realized_pnl = MATH.add(self.realized_pnl, realized)
+            self.balances[asset] = MATH.add(self.balances.get(asset, ZERO), realized)
+
+    def _trade(self, position: VenuePosition, price: Decimal, qty: Decimal) -> Decimal:
+        """A signed fill of a position: what closes, then what opens. Returns what it realized."""
+        if not position.qty:
+            position.qty, position.value = qty, MATH.multiply(price, qty)
+            self._set_margin(position, _locked(abs(position.value), position.leverage))
+            return ZERO
         realized = closing = ZERO
-        if position.qty and (position.qty < 0) != (qty < 0):
+        if (position.qty < 0) != (qty < 0):
             closing = min(abs(qty), abs(position.qty)).copy_sign(qty)
-            gone = (
-                position.value
-                if closing == -position.qty
-                else MATH.divide(MATH.multiply(position.value, -closing), position.qty).quantize(
-                    CENT, ROUND_HALF_EVEN, MATH
-                )
-            )
-            realized = -MATH.multiply(price, closing) - gone
-            position.qty += closing
-            position.value -= gone
+            realized = self._close(position, closing, MATH.multiply(price, closing))
         opening = qty - closing
         if opening:
+            value = MATH.multiply(price, opening)
             position.qty += opening
-            position.value = MATH.add(position.value, MATH.multiply(price, opening))
-        self._reserve_margin(instrument, position)
+            position.value = MATH.add(position.value, value)
+            self._set_margin(position, position.margin + _locked(abs(value), position.leverage))
         return realized
 
-    def _position(self, instrument: Instrument) -> VenuePosition:
-        position = self.positions.get(instrument.symbol)
+    def _close(self, position: VenuePosition, closing: Decimal, value: Decimal) -> Decimal:
+        """`closing` is signed against the position; `value` is what it trades for, signed alike."""
+        if closing == -position.qty:
+            gone, released = position.value, position.margin
+        else:
+            gone = _part(position.value, closing, position.qty).quantize(CENT, ROUND_HALF_EVEN, MATH)
+            released = _part(position.margin, closing, position.qty).quantize(CENT, ROUND_DOWN, MATH)
+        position.qty += closing
+        position.value = MATH.subtract(position.value, gone)
+        self._set_margin(position, position.margin - released)
+        return MATH.subtract(MATH.minus(value), gone)
+
+    def _position(self, instrument: Instrument, side: PositionSide) -> VenuePosition:
+        key = (instrument.symbol, side)
+        position = self.positions.get(key)
         if position is None:
-            position = self.positions[instrument.symbol] = VenuePosition(leverage=self.leverage(instrument.symbol))
+            position = self.positions[key] = VenuePosition(instrument, side, self.leverage(instrument.symbol))
         return position
 
-    def _reserve_margin(self, instrument: Instrument, position: VenuePosition) -> None:
-        symbol, asset = instrument.symbol, instrument.quote
-        after = position.margin if position.qty else ZERO
-        held = self._margin_total.get(asset, ZERO) + after
-        before = self._margin.get(symbol)
-        self._margin_total[asset] = held if before is None else held - before
-        self._margin[symbol] = after
+    def _set_margin(self, position: VenuePosition, margin: Decimal) -> None:
+        asset = position.instrument.quote
+        self._margin_total[asset] = self._margin_total.get(asset, ZERO) - position.margin + margin
+        position.margin = margin
 
     # --- queries ----------------------------------------------------------------------------------------------------
 
     def leverage(self, symbol: str) -> Decimal:
         return self._leverage.get(symbol, self._leverage.get("", Decimal(1)))
 
-    def position_qty(self, symbol: str) -> Decimal:
-        position = self.positions.get(symbol)
-        return position.qty if position is not None else ZERO
+    def position(self, symbol: str, position_side: PositionSide = "net") -> VenuePosition | None:
+        return self.positions.get((symbol, position_side))
+
+    def position_qty(self, symbol: str, position_side: PositionSide = "net") -> Decimal:
+        """Signed quantity; `net` of a hedged symbol is the sum of its two sides."""
+        position = self.positions.get((symbol, position_side))
+        if position is not None:
+            return position.qty
+        if self.hedged and position_side == "net":
+            return self.position_qty(symbol, "long") + self.position_qty(symbol, "short")
+        return ZERO
 
     def can_pay(self, asset: str, fee: Decimal) -> bool:
         """Whether a fee may be taken in this asset; one that the account was never said to hold is not counted."""
@@ -178,6 +348,89 @@ class VenueAccount:
         """What working orders hold of an asset."""
         return self._held_total.get(asset, ZERO)
 
-    def free(self, asset: str) -> Decimal:
-        """Balance less what working orders and positions hold."""
-        return self.balances.get(asset, ZERO) - self._held_total.get(asset, ZERO) - self._margin_total.get(asset, ZERO)
+    def free(self, asset: str, group: str | None = None) -> Decimal:
+        """What a new order may use, as the head of this file says; one of a group also what the group holds."""
+        free = self.balances.get(asset, ZERO) - self._held_total.get(asset, ZERO) + self._held_by(group, asset)
+        if self.margin_mode == "isolated":
+            return free - self._margin_total.get(asset, ZERO)
+        for position in self.pool(asset):
+            mark = self.mark_of(position.instrument.symbol)
+            if mark is None:
+                free -= position.margin
+            else:
+                notional = MATH.multiply(abs(position.qty), mark)
+                free += position.unrealized(mark) - _locked(notional, position.leverage)
+        return free
+
+    def pool(self, asset: str) -> list[VenuePosition]:
+        """Open positions settled in an asset, in the order in which they were first opened."""
+        return [p for p in self.positions.values() if p.qty and p.instrument.quote == asset]
+
+    # --- margin -----------------------------------------------------------------------------------------------------
+
+    def tiers(self, symbol: str, *, calls: bool = False) -> Tiers:
+        """Maintenance brackets of a symbol; `calls`: those that a margin call is found with."""
+        terms = self.terms.get(symbol, NO_TERMS)
+        return terms.call_tiers if calls else terms.tiers
+
+    def maintenance(self, position: VenuePosition) -> Decimal:
+        """Maintenance margin at mark, at entry value where no mark is known (or where the venue's form says so)."""
+        tiers = self.tiers(position.instrument.symbol)
+        mark = None if self._at_entry else self.mark_of(position.instrument.symbol)
+        return maintenance_margin(tiers, abs(position.value if mark is None else MATH.multiply(position.qty, mark)))
+
+    def behind(self, position: VenuePosition, *, kept_back: bool) -> Decimal:
+        """What stands behind a position besides its own unrealized PnL; `kept_back`: less the others' maintenance."""
+        if self.margin_mode == "isolated":
+            return position.margin
+        asset = position.instrument.quote
+        balance = self.balances.get(asset, ZERO)
+        for other in self.pool(asset):
+            if other is not position:
+                mark = self.mark_of(other.instrument.symbol)
+                balance = MATH.add(balance, ZERO if mark is None else other.unrealized(mark))
+                if kept_back:
+                    balance = MATH.subtract(balance, self.maintenance(other))
+        return balance
+
+    def covered(self, position: VenuePosition) -> tuple[Decimal, Decimal]:
+        """Maintenance margin and what is there to cover it: of an isolated position, or of the pool it belongs to."""
+        pool = [position] if self.margin_mode == "isolated" else self.pool(position.instrument.quote)
+        balance = position.margin if self.margin_mode == "isolated" else self.balances[position.instrument.quote]
+        kept = ZERO
+        for one in pool:
+            mark = self.mark_of(one.instrument.symbol)
+            balance = MATH.add(balance, ZERO if mark is None else one.unrealized(mark))
+            kept = MATH.add(kept, self.maintenance(one))
+        return kept, balance
+
+    def liquidation_price(self, position: VenuePosition, *, calls: bool = False) -> Decimal | None:
+        """The mark at which the venue closes the position, if every other mark stays; None where there is none.
+
+        `calls`: the mark at which it warns of that. It is right for an isolated position and one alone in its pool.
+        """
+        tiers = self.tiers(position.instrument.symbol, calls=calls)
+        if self._at_entry:
+            return liquidation_price_at_entry(tiers, position.qty, position.value, position.margin)
+        return liquidation_price(tiers, position.qty, position.value, self.behind(position, kept_back=True))
+
+    def bankruptcy_price(self, position: VenuePosition) -> Decimal:
+        """Where closing would cost all that stands behind the position. It is open."""
+        return bankruptcy_price(position.qty, position.value, self.behind(position, kept_back=False))
+
+    @property
+    def _at_entry(self) -> bool:
+        return self.maintenance_at == "entry" and self.margin_mode == "isolated"
+
+
+def _locked(notional: Decimal, leverage: Decimal) -> Decimal:
+    return MATH.divide(notional, leverage).quantize(CENT, ROUND_UP, MATH)
+
+
+def _part(whole: Decimal, closing: Decimal, qty: Decimal) -> Decimal:
+    """The share of `whole` that closing `closing` of `qty` takes; the two have opposite signs."""
+    return MATH.divide(MATH.multiply(whole, -closing), qty)
+
+
+def _no_mark(symbol: str) -> Decimal | None:
+    return None

@@ -1,0 +1,71 @@
+"""What a config's account must agree on with its venues: assets, leverage, position mode. Before anything starts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from core.config import AccountSection
+from core.plan import Plan
+from core.scalars import advice, nearest
+from core.venue_rules import VenueRules
+
+Problem = tuple[str, str]
+"""(place in the file, sentence)"""
+
+
+def account_problems(plan: Plan) -> Iterator[Problem]:
+    """Every contradiction of the account with its venues."""
+    account = plan.config.account
+    yield from _assets(plan, account)
+    yield from _symbols(plan, account)
+    if account.position_mode == "hedge":
+        for venue in plan.venues.values():
+            if venue.rules.kind == "spot":
+                yield "account.position_mode", f"{venue.rules.name} is a spot venue: there are no positions to hedge"
+    yield from _leverage(plan, account)
+
+
+def _assets(plan: Plan, account: AccountSection) -> Iterator[Problem]:
+    """An asset that nothing here is paid in or settled in is a typing error, or money that would lie idle."""
+    useful = sorted({i.quote for i in plan.instruments.values()})
+    useful += sorted({i.base for i in plan.instruments.values() if i.kind == "spot"})
+    for asset in account.balances:
+        if asset not in useful:
+            yield (
+                f"account.balances.{asset}",
+                f"nothing in this run is traded or settled in {asset}, {advice(nearest(asset, useful), useful)}",
+            )
+
+
+def _symbols(plan: Plan, account: AccountSection) -> Iterator[Problem]:
+    known = [symbol for _, symbol in plan.instruments]
+    for symbol in account.leverage if isinstance(account.leverage, dict) else ():
+        if symbol not in known:
+            yield (
+                f"account.leverage.{symbol}",
+                f"no entry of `data` has this symbol, {advice(nearest(symbol, known), known)}",
+            )
+
+
+def _leverage(plan: Plan, account: AccountSection) -> Iterator[Problem]:
+    """More than the lowest bracket of the day allows, the venue would not set."""
+    for (name, symbol), instrument in plan.instruments.items():
+        venue = plan.venues[name]
+        tiers = plan.tiers((name, symbol), plan.config.run.start) if instrument.kind == "linear" else ()
+        leverage = venue.leverage.get(symbol, venue.leverage.get("", None))
+        if not tiers or leverage is None:
+            continue
+        most = max(tier.max_leverage for tier in tiers)
+        if leverage > most:
+            own = isinstance(account.leverage, dict) and symbol in account.leverage
+            yield (
+                f"account.leverage.{symbol}" if own else "account.leverage",
+                f"{leverage:f}x is more than the brackets of {venue.rules.name} allow for {symbol}: {most:f}x"
+                f"{said(venue.rules, 'leverage')}",
+            )
+
+
+def said(rules: VenueRules, case: str) -> str:
+    """What the venue answers in a case, to be put behind a sentence; nothing where its answer is not known."""
+    answer = rules.errors.get(case)
+    return "" if answer is None else f" ({answer.code} {answer.message})"

@@ -1,0 +1,231 @@
+"""What a leveraged linear position must be worth, and the price at which it no longer is. Pure formulas, exact.
+
+Maintenance margin = notional x MMR - cum, with the tier of that notional; cum makes it continuous from tier to tier.
+A position is liquidated where balance + unrealized PnL <= maintenance margin, `balance` being what stands behind it:
+its own margin (isolated), or the wallet less the other positions' maintenance plus their unrealized PnL (cross).
+Solved for the price: LP = (balance + cum - value) / (|qty| x MMR - qty), value = signed entry value, the tier being the
+one of |qty| x LP. Source: venues.md section 8, whose printed numbers are in `tests/test_margin.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from decimal import Context, Decimal
+from typing import Protocol
+
+import msgspec
+
+from core.notation import Timestamp
+
+ZERO = Decimal(0)
+MATH = Context(prec=34)
+INFINITE = float("inf")
+ROUGH = 1e-9
+"""Relative: floats are right to about 1e-15 after a handful of operations."""
+
+
+class Tier(msgspec.Struct, frozen=True):
+    """One maintenance bracket, complete."""
+
+    floor: Decimal
+    """Notional from which it holds, quote units."""
+    mmr: Decimal
+    """Maintenance margin rate, fraction of notional."""
+    max_leverage: Decimal
+    cum: Decimal
+    """Maintenance amount, quote units: subtracted from notional x mmr."""
+
+
+Tiers = tuple[Tier, ...]
+"""By rising floor, the first at 0. Empty: the symbol's brackets are not known and it is never liquidated."""
+
+
+class TierRow(Protocol):
+    """A bracket as files write it: `cum` may be left out."""
+
+    @property
+    def floor(self) -> Decimal: ...
+
+    @property
+    def mmr(self) -> Decimal: ...
+
+    @property
+    def max_leverage(self) -> Decimal: ...
+
+    @property
+    def cum(self) -> Decimal | None: ...
+
+
+class WrittenTier(msgspec.Struct, frozen=True):
+    """A bracket as a venue's stored file has it."""
+
+    floor: Decimal
+    mmr: Decimal
+    max_leverage: Decimal
+    cum: Decimal | None = None
+
+
+class DatedTiers(msgspec.Struct, frozen=True):
+    """A symbol's brackets as they were from `since` on."""
+
+    since: Timestamp
+    tiers: list[WrittenTier]
+
+
+class ContractTerms(msgspec.Struct, frozen=True):
+    """What the account side of one linear contract needs to know."""
+
+    tiers: Tiers = ()
+    liquidation_fee: Decimal = ZERO
+    """Fraction of notional, charged in cross margin."""
+    funding_interval_h: int = 8
+    funding_cap: Decimal | None = None
+    funding_floor: Decimal | None = None
+    call_tiers: Tiers = ()
+    """`tiers` as `scaled` makes them for the venue's margin calls; empty: there are none."""
+
+
+def scaled(tiers: Tiers, ratio: Decimal) -> Tiers:
+    """Tiers whose maintenance is 1 / `ratio` of theirs: where it is no longer covered, `ratio` of the margin is bound.
+
+    maintenance > ratio x balance is the same as maintenance / ratio > balance, so that what finds the one finds both.
+    """
+    divide = MATH.divide
+    return tuple(Tier(t.floor, divide(t.mmr, ratio), t.max_leverage, divide(t.cum, ratio)) for t in tiers)
+
+
+def tiers_of(rows: Iterable[TierRow]) -> Tiers:
+    """Complete tiers: cum_n = cum_(n-1) + floor_n x (MMR_n - MMR_(n-1)) where it is left out; the first has 0."""
+    tiers: list[Tier] = []
+    for row in rows:
+        cum = row.cum
+        if cum is None:
+            cum = ZERO
+            if tiers:
+                step = MATH.subtract(row.mmr, tiers[-1].mmr)
+                cum = MATH.add(tiers[-1].cum, MATH.multiply(row.floor, step))
+        tiers.append(Tier(row.floor, row.mmr, row.max_leverage, cum))
+    return tuple(tiers)
+
+
+def tiers_at(dated: Sequence[DatedTiers], at: int | None) -> Tiers:
+    """The brackets valid at `at` (int ns UTC): the newest of before, else the oldest known, which is then a guess.
+
+    None is a time without a date: the newest. Empty where none are known.
+    """
+    if not dated:
+        return ()
+    valid = [row for row in dated if at is None or row.since <= at]
+    return tiers_of((valid[-1] if valid else dated[0]).tiers)
+
+
+def tier_of(tiers: Tiers, notional: Decimal) -> Tier:
+    """The bracket of a notional. Raises IndexError where no brackets are known."""
+    found = tiers[0]
+    for tier in tiers:
+        if tier.floor > notional:
+            break
+        found = tier
+    return found
+
+
+def maintenance_margin(tiers: Tiers, notional: Decimal) -> Decimal:
+    """notional x MMR - cum, quote units; 0 where no brackets are known."""
+    if not tiers:
+        return ZERO
+    tier = tier_of(tiers, notional)
+    return MATH.subtract(MATH.multiply(notional, tier.mmr), tier.cum)
+
+
+def largest_notional(tiers: Tiers, leverage: Decimal) -> Decimal | None:
+    """Up to where a position may grow at this leverage: the floor of the first tier that allows less; None: no end."""
+    return next((tier.floor for tier in tiers if tier.max_leverage < leverage), None)
+
+
+def liquidation_price(tiers: Tiers, qty: Decimal, value: Decimal, balance: Decimal) -> Decimal | None:
+    """The mark at which a position of signed `qty` and signed entry value is liquidated; None where there is none.
+
+    `balance` is what stands behind it besides its own unrealized PnL. The tier is iterated until it is the one of the
+    notional at the price found.
+    """
+    if not tiers or not qty:
+        return None
+    size = abs(qty)
+    tier = tier_of(tiers, abs(value))
+    price = ZERO
+    for _ in range(len(tiers) + 1):
+        slope = MATH.subtract(MATH.multiply(size, tier.mmr), qty)
+        if not slope:  # a long whose maintenance is its whole notional: no price changes anything
+            return None
+        price = MATH.divide(MATH.subtract(MATH.add(balance, tier.cum), value), slope)
+        found = tier_of(tiers, MATH.multiply(size, price))
+        if found is tier:
+            break
+        tier = found
+    return price if price > 0 else None
+
+
+def liquidation_price_at_entry(tiers: Tiers, qty: Decimal, value: Decimal, margin: Decimal) -> Decimal | None:
+    """The older form with maintenance at entry value: LP = EP -/+ (margin - MM) / |qty|. None where there is none."""
+    if not tiers or not qty:
+        return None
+    spare = MATH.subtract(margin, maintenance_margin(tiers, abs(value)))
+    price = MATH.divide(MATH.subtract(value, spare), qty)
+    return price if price > 0 else None
+
+
+def safe_price(tiers: Tiers, qty: Decimal, value: Decimal, margin: Decimal) -> float:
+    """A price which the mark meets before it meets `liquidation_price`, for a search that only wants to know "not yet".
+
+    From an isolated position's entry to here maintenance is at most notional x MMR, with the MMR of the entry's bracket
+    for a long, of twice its notional for a short: the exact one lies behind, where cums are not negative.
+    """
+    held, spent = float(qty), float(value)
+    rate = float(tier_of(tiers, abs(value) if qty > 0 else 2 * abs(value)).mmr)
+    slope = abs(held) * rate - held
+    if slope >= 0 and held > 0:
+        return INFINITE
+    price = (float(margin) - spent) / slope
+    return price * (1 + ROUGH) if held > 0 else price * (1 - ROUGH)
+
+
+def bankruptcy_price(qty: Decimal, value: Decimal, balance: Decimal) -> Decimal:
+    """The price at which closing costs all of `balance`: EP -/+ balance / |qty|. `qty` is not 0."""
+    return MATH.divide(MATH.subtract(value, balance), qty)
+
+
+def order_margin(price: Decimal, qty: Decimal, leverage: Decimal) -> Decimal:
+    """price x qty / leverage: what Binance wants free for an order that opens."""
+    return MATH.divide(MATH.multiply(price, qty), leverage)
+
+
+def order_margin_with_fees(price: Decimal, qty: Decimal, leverage: Decimal, taker: Decimal, *, buys: bool) -> Decimal:
+    """As `order_margin`, with the fee of opening and that of closing at the bankruptcy price: what Bybit wants free."""
+    inverse = MATH.divide(Decimal(1), leverage)
+    bankrupt = MATH.multiply(price, MATH.subtract(1, inverse) if buys else MATH.add(1, inverse))
+    notional = MATH.multiply(price, qty)
+    fees = MATH.multiply(MATH.add(notional, MATH.multiply(bankrupt, qty)), taker)
+    return MATH.add(MATH.divide(notional, leverage), fees)
+
+
+def funding_rate(
+    premium: Decimal,
+    interest: Decimal,
+    interval_h: int,
+    *,
+    clamp: Decimal,
+    divides: bool,
+    cap: Decimal | None = None,
+    floor: Decimal | None = None,
+) -> Decimal:
+    """[P + clamp(I - P, -clamp, +clamp)] / (8 / N), then floor and cap; `divides` False: without the division.
+
+    `premium` and `interest` are fractions per 8 h, the result a fraction of notional per interval of N hours.
+    """
+    lean = min(max(MATH.subtract(interest, premium), -clamp), clamp)
+    rate = MATH.add(premium, lean)
+    if divides:
+        rate = MATH.divide(MATH.multiply(rate, Decimal(interval_h)), Decimal(8))
+    if cap is not None:
+        rate = min(rate, cap)
+    return rate if floor is None else max(rate, floor)
