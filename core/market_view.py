@@ -1,4 +1,4 @@
-"""What a strategy sees: `market_data` and `position_state`. Read-only, and never more than has happened.
+"""What a strategy sees of the market: `market_data`. Read-only, and never more than has happened.
 
 Windows are numpy arrays over a buffer that holds closed bars only: behind the newest bar the buffer holds nothing, so
 there is no way from `market_data` to what comes next. Buffers are filled when they are asked for; a strategy that keeps
@@ -7,27 +7,25 @@ its own state pays nothing for them.
 
 from __future__ import annotations
 
-import copy
 import math
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from core.events import Bar
+from core.book_window import BookWindow
+from core.events import Bar, MarketEvent, QuoteTick, TradeTick
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from core.portfolio import Portfolio, Position
-    from core.working import WorkingOrders
-
 FIELDS = ("time", "open", "high", "low", "close", "volume")
+TICKS = ("last_trade", "trades", "quote", "quotes", "book")
 
 
 class SymbolView:
-    """One symbol: the latest bar and rolling windows of closed bars, at most `window` of them.
+    """One symbol: the latest bar and rolling windows of closed bars, at most `window` of them; ticks and the book.
 
     `open`, `high`, `low`, `close`, `volume` are read-only float64 arrays, oldest first; `time` holds the bars' open
     times as int64 nanoseconds UTC.
@@ -37,24 +35,37 @@ class SymbolView:
         "_buffer",
         "_end",
         "_length",
+        "_open_book",
         "_pending",
+        "_quotes",
         "_read",
         "_room",
         "_time",
         "_time_read",
+        "_trades",
         "bar",
+        "kinds",
         "push",
+        "push_quote",
+        "push_trade",
         "symbol",
         "window",
     )
 
-    def __init__(self, symbol: str, window: int) -> None:
+    def __init__(self, symbol: str, window: int, kinds: tuple[str, ...] = ("bars",)) -> None:
         self.symbol = symbol
         self.window = window
+        self.kinds = kinds
+        """Streams that are shown."""
         self.bar: Bar | None = None
         """The latest closed bar."""
         self._pending: deque[Bar] = deque(maxlen=window)
         self.push = self._pending.append
+        self._trades: deque[TradeTick] = deque(maxlen=window)
+        self.push_trade = self._trades.append
+        self._quotes: deque[QuoteTick] = deque(maxlen=window)
+        self.push_quote = self._quotes.append
+        self._open_book: Callable[[], BookWindow | None] = _no_book
         self._room = max(2 * window, 16)
         self._end = 0
         self._length = 0
@@ -122,16 +133,81 @@ class SymbolView:
             self._sync()
         return self._time_read[self._end - self._length : self._end]
 
+    # --- ticks and the book -----------------------------------------------------------------------------------------
+
+    def look_into(self, open_book: Callable[[], BookWindow | None]) -> None:
+        """How `book` is to be opened."""
+        self._open_book = open_book
+
+    @property
+    def last_trade(self) -> TradeTick | None:
+        """The newest trade that was heard."""
+        return self._trades[-1] if self._trades else None
+
+    @property
+    def trades(self) -> tuple[TradeTick, ...]:
+        """The newest trades, at most `window`, oldest first."""
+        return tuple(self._trades)
+
+    @property
+    def quote(self) -> QuoteTick | None:
+        """The newest best bid and ask that was heard: `bid`, `bid_qty`, `ask`, `ask_qty`."""
+        return self._quotes[-1] if self._quotes else None
+
+    @property
+    def quotes(self) -> tuple[QuoteTick, ...]:
+        """The newest quotes, at most `window`, oldest first."""
+        return tuple(self._quotes)
+
+    @property
+    def book(self) -> BookWindow:
+        """Our book at this moment. Raises AttributeError where the run has no book of the symbol."""
+        book = self._open_book()
+        if book is None:
+            raise AttributeError(f"this run has no book of {self.symbol}: give `data` its depth or its quotes")
+        return book
+
+    def top(self) -> tuple[float, float, float, float] | None:
+        """Bid, bid quantity, ask, ask quantity of our book; None where there is no book or a side is empty."""
+        book = self._open_book()
+        return book.best if book is not None and book.best[1] > 0 and book.best[3] > 0 else None
+
+    # --- other forms ------------------------------------------------------------------------------------------------
+
     def frame(self) -> pd.DataFrame:
-        """The window as a pandas table, indexed by open time (UTC). A copy: changing it changes nothing here."""
+        """The window as a pandas table, a copy: bars by open time, else trades or quotes by venue time (UTC)."""
         import pandas as pd
 
-        index = pd.DatetimeIndex(self.time.copy(), tz="UTC", name="time")
-        return pd.DataFrame({name: getattr(self, name).copy() for name in FIELDS[1:]}, index=index)
+        if "bars" in self.kinds or not {"trades", "quotes"} & set(self.kinds):
+            index = pd.DatetimeIndex(self.time.copy(), tz="UTC", name="time")
+            return pd.DataFrame({name: getattr(self, name).copy() for name in FIELDS[1:]}, index=index)
+        ticks: Any = self._trades if "trades" in self.kinds else self._quotes
+        names = ("price", "qty", "side") if "trades" in self.kinds else ("bid", "bid_qty", "ask", "ask_qty")
+        index = pd.DatetimeIndex([tick.ts_venue for tick in ticks], tz="UTC", name="time")
+        return pd.DataFrame({name: [getattr(tick, name) for tick in ticks] for name in names}, index=index)
 
     def plain(self) -> dict[str, Any]:
-        """The window as a dict of arrays, for `input: dict`."""
-        return {"symbol": self.symbol, **{name: getattr(self, name).copy() for name in FIELDS}}
+        """What is shown as a dict, for `input: dict`: arrays of bars; ticks and the book as plain values."""
+        shown: dict[str, Any] = {"symbol": self.symbol}
+        if "bars" in self.kinds:
+            shown |= {name: getattr(self, name).copy() for name in FIELDS}
+        if "trades" in self.kinds:
+            shown["last_trade"] = _plain_tick(self.last_trade)
+        if "quotes" in self.kinds:
+            shown["quote"] = _plain_tick(self.quote)
+        book = self._open_book()
+        if book is not None:
+            shown["book"] = book.plain()
+        return shown
+
+
+def _plain_tick(tick: MarketEvent | None) -> dict[str, Any] | None:
+    """A tick as a dict of its fields, times in int nanoseconds UTC."""
+    return None if tick is None else {name: getattr(tick, name) for name in tick.__struct_fields__}
+
+
+def _no_book() -> None:
+    """There is none before `look_into`."""
 
 
 def _memory(shape: tuple[int, ...], kind: type[np.generic]) -> tuple[np.ndarray, np.ndarray]:
@@ -144,11 +220,12 @@ def _memory(shape: tuple[int, ...], kind: type[np.generic]) -> tuple[np.ndarray,
 class MarketView(SymbolView):
     """`market_data`: the symbol of the call itself, and every symbol of the strategy by name.
 
-    `market_data.bar`, `.close` and so on belong to the strategy's first symbol (with `call: each`, to the symbol whose
-    bar came); `market_data["ETHUSDT"]` is that symbol's view. `missing` names symbols whose bar did not come in time.
+    `market_data.bar`, `.close`, `.book` and so on belong to the strategy's first symbol (with `call: each`, to the
+    symbol whose event came); `market_data["ETHUSDT"]` is that symbol's view. `missing` names symbols whose bar did not
+    come in time.
     """
 
-    __slots__ = ("_shown", "_views", "missing", "now", "symbols")
+    __slots__ = ("_shown", "_views", "event", "missing", "now", "symbols")
 
     def __init__(self, views: Mapping[str, SymbolView]) -> None:
         self._views = dict(views)
@@ -156,6 +233,8 @@ class MarketView(SymbolView):
         self.missing: tuple[str, ...] = ()
         self.now = 0
         """`ts` of the event in hand, int nanoseconds UTC."""
+        self.event: MarketEvent | None = None
+        """The bar, trade, quote or book update that is the reason for this call; None where a timer is."""
         self.show(next(iter(views.values())))
 
     def show(self, view: SymbolView) -> None:
@@ -172,13 +251,40 @@ class MarketView(SymbolView):
     def time(self) -> np.ndarray:
         return self._shown.time
 
+    @property
+    def last_trade(self) -> TradeTick | None:
+        return self._shown.last_trade
+
+    @property
+    def trades(self) -> tuple[TradeTick, ...]:
+        return self._shown.trades
+
+    @property
+    def quote(self) -> QuoteTick | None:
+        return self._shown.quote
+
+    @property
+    def quotes(self) -> tuple[QuoteTick, ...]:
+        return self._shown.quotes
+
+    @property
+    def book(self) -> BookWindow:
+        return self._shown.book
+
+    def frame(self) -> pd.DataFrame:
+        return self._shown.frame()
+
+    def plain(self) -> dict[str, Any]:
+        return self._shown.plain()
+
     def __getitem__(self, symbol: str) -> Any:
         view = self._views.get(symbol)
         if view is not None:
             return view
-        if symbol in FIELDS or symbol in ("bar", "symbol", "now", "missing"):
+        if symbol in FIELDS or symbol in TICKS or symbol in ("bar", "symbol", "now", "missing", "event"):
             return getattr(self, symbol)
-        raise KeyError(f"{symbol!r}: this strategy sees {', '.join(self.symbols)} and {', '.join(FIELDS)}")
+        known = ", ".join((*self.symbols, "bar", *FIELDS, *TICKS))
+        raise KeyError(f"{symbol!r}: this strategy sees {known}")
 
     def get(self, symbol: str, default: Any = None) -> Any:
         try:
@@ -197,134 +303,3 @@ class MarketView(SymbolView):
 
     def keys(self) -> tuple[str, ...]:
         return self.symbols
-
-
-class PositionState:
-    """`position_state`: what the strategy holds in one symbol, and its account. Floats, at our last known price.
-
-    `qty` signed base units; `entry_price` None when flat; `equity`, `cash`, `free_margin` quote units of the account;
-    `leverage` gross exposure over equity; `liquidation_price` None where it is not known; `open_orders` a list of
-    `core.orders.Order`, copied as they are at this moment. Reads like an object and like a mapping;
-    `position_state["ETHUSDT"]` is another symbol's.
-    """
-
-    __slots__ = ("_book", "_currency", "_key", "_others", "_portfolio", "_working", "qty")
-
-    NAMES = (
-        "symbol",
-        "qty",
-        "entry_price",
-        "unrealized_pnl",
-        "realized_pnl",
-        "fees",
-        "equity",
-        "cash",
-        "free_margin",
-        "leverage",
-        "liquidation_price",
-        "open_orders",
-    )
-
-    def __init__(self, key: tuple[str, str, str], currency: str, portfolio: Portfolio, working: WorkingOrders) -> None:
-        self._key = key  # (venue, symbol, strategy)
-        self._currency = currency
-        self._portfolio = portfolio
-        self._working = working
-        self._others: dict[str, PositionState] = {}
-        self._book: Position | None = None
-        self.qty = 0.0
-        """Signed position of this strategy's own book, base units. Kept current by the host on each change."""
-
-    def refresh(self) -> None:
-        """Take the book's new quantity. Dust below a step, which no order could trade, does not show."""
-        book = self._book
-        if book is None:
-            venue, symbol, strategy = self._key
-            book = self._book = self._portfolio.books.get((venue, symbol, "net", strategy))
-        self.qty = 0.0 if book is None else float(self._portfolio.tradable(book))
-
-    @property
-    def symbol(self) -> str:
-        return self._key[1]
-
-    @property
-    def entry_price(self) -> float | None:
-        return float(self._book.cost / self._book.qty) if self.qty and self._book is not None else None
-
-    @property
-    def unrealized_pnl(self) -> float:
-        mark = self._portfolio.mark(self._key[0], self._key[1])
-        return float(self._book.unrealized(mark)) if self._book is not None and mark is not None else 0.0
-
-    @property
-    def realized_pnl(self) -> float:
-        return float(self._book.realized_pnl) if self._book is not None else 0.0
-
-    @property
-    def fees(self) -> float:
-        return float(self._book.fees) if self._book is not None else 0.0
-
-    @property
-    def equity(self) -> float:
-        return float(self._portfolio.equity(self._currency))
-
-    @property
-    def cash(self) -> float:
-        return float(self._portfolio.cash(self._currency))
-
-    @property
-    def free_margin(self) -> float:
-        """Equity less the initial margin of open positions; what working orders hold is the venue's to say."""
-        portfolio = self._portfolio
-        return float(portfolio.equity(self._currency) - portfolio.margin_used(self._currency))
-
-    @property
-    def leverage(self) -> float:
-        equity = self.equity
-        return float(self._portfolio.exposure(self._currency)) / equity if equity > 0 else 0.0
-
-    @property
-    def liquidation_price(self) -> float | None:
-        return None
-
-    @property
-    def open_orders(self) -> list[Any]:
-        venue, symbol, strategy = self._key
-        return [copy.copy(order) for order in self._working.open_orders(venue, symbol, strategy)]
-
-    def __getitem__(self, name: str) -> Any:
-        if name in self.NAMES:
-            return getattr(self, name)
-        other = self._others.get(name)
-        if other is None:
-            raise KeyError(f"{name!r}: known are {', '.join(self.NAMES)}, and the strategy's symbols")
-        return other
-
-    def get(self, name: str, default: Any = None) -> Any:
-        try:
-            return self[name]
-        except KeyError:
-            return default
-
-    def keys(self) -> tuple[str, ...]:
-        return self.NAMES
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.NAMES)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self.NAMES or name in self._others
-
-    def plain(self) -> dict[str, Any]:
-        """A dict of the same values, for `input: dict` and `input: pandas`."""
-        return {name: getattr(self, name) for name in self.NAMES}
-
-    @classmethod
-    def of_symbols(
-        cls, keys: dict[str, tuple[str, str, str]], currency: str, portfolio: Portfolio, working: WorkingOrders
-    ) -> dict[str, PositionState]:
-        """States of several symbols that know each other by name."""
-        states = {name: cls(key, currency, portfolio, working) for name, key in keys.items()}
-        for state in states.values():
-            state._others = states
-        return states

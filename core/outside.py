@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core.commands import Approved
-from core.ports import Clock, Inbox
+from core.ports import BookProvider, Clock, Inbox
 
 
 @dataclass(frozen=True)
@@ -23,3 +23,5 @@ class Outside:
     """Per venue: from a row's `ts` to when we hear it."""
     tasks: list[Callable[[], Coroutine[Any, Any, None]]] = field(default_factory=list)
     world: Any = None
+    books: BookProvider | None = None
+    """Our own books by receipt time; None where no data has any."""

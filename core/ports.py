@@ -6,14 +6,16 @@ A mode is a choice of bodies for these doors; nothing inside asks which.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import msgspec
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from core.commands import Approved
     from core.events import Event
-    from core.tape import Tape
+    from core.tape import Rows
 
 
 class TimerHandle(Protocol):
@@ -90,6 +92,26 @@ class DataFeed(Protocol):
         ...
 
 
+class BookProvider(Protocol):
+    """Our own books: what the feed has told us by now, unaltered, by receipt time."""
+
+    def book(self, venue: str, symbol: str, now: int) -> BookReader | None:
+        """The book of a symbol with every row received at or before `now`; None where nobody keeps one."""
+        ...
+
+
+class BookReader(Protocol):
+    """One book at one moment. It is asked only until time moves on."""
+
+    def best(self) -> tuple[float, float, float, float]:
+        """Bid, bid quantity, ask, ask quantity; NaN and 0.0 for a side that is empty."""
+        ...
+
+    def levels(self, side: Literal["bid", "ask"], count: int | None) -> np.ndarray:
+        """At most `count` rows of (price, quantity), float64, best first; None: every level."""
+        ...
+
+
 class Gateway(Protocol):
     """Takes commands to a venue; what comes of them arrives through the inbox as order events."""
 
@@ -111,9 +133,33 @@ class IdSource(Protocol):
 class HistorySource(Protocol):
     """Where the past comes from: files, a venue's REST, a synthetic market."""
 
-    async def load(self, progress: Callable[[int, int], None] | None = None) -> Tape:
+    async def load(self, progress: Callable[[int, int], None] | None = None) -> Rows:
         """The tape this source was configured for; `progress(done, total)` in rows. Raises DataError, VenueError."""
         ...
+
+
+@runtime_checkable
+class KeptHistory(Protocol):
+    """A source whose rows are fetched once and kept."""
+
+    async def download(self, progress: Callable[[int, int], None] | None = None) -> Downloaded:
+        """Fetch what is missing of its range, and keep it. Raises DataError, VenueError; what came before is kept."""
+        ...
+
+
+class Downloaded(msgspec.Struct, frozen=True):
+    """What is kept of a range after a download."""
+
+    what: str
+    """Venue, symbol, kind."""
+    since: int
+    until: int
+    """The range asked for, int nanoseconds UTC."""
+    rows: int
+    fetched: int
+    """How much of the range was asked for now, ns; 0 where all of it was kept before."""
+    notes: tuple[str, ...]
+    """Where the venue's answers end before the range does, what had to be set aside."""
 
 
 class Strategy(Protocol):

@@ -3,120 +3,77 @@
 The user's object is used as it is: `generate_signals(market_data, position_state)`, plain or `async`. The host builds
 what it sees, validates what it returns, and publishes signals. An error of the strategy becomes `StrategyFailed` and
 meets the configured policy; nothing of a bad answer is sent.
+
+A strategy is called by what it hears (bars, trades, quotes, book updates), or by its timer and by nothing else.
 """
 
 from __future__ import annotations
 
 import asyncio
-import inspect
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from typing import Any, Literal
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from typing import Any
 
-import msgspec
-
-from core.bar_aggregator import BarAggregator
+from core.book_window import opener
 from core.errors import StrategyError
-from core.events import Bar, Event, KeyedEvent, PositionChanged, StrategyFailed, TimerFired
-from core.market_view import MarketView, PositionState, SymbolView
-from core.portfolio import Portfolio
-from core.ports import Clock
+from core.events import (
+    Bar,
+    BookUpdate,
+    Event,
+    KeyedEvent,
+    MarketEvent,
+    PositionChanged,
+    QuoteTick,
+    StrategyFailed,
+    TimerFired,
+    TradeTick,
+)
+from core.hosted_strategy import HostedStrategy, StrategySpec
+from core.ports import BookProvider, Clock
 from core.signals import BadSignal, read_answer
 from core.strategy_fault import FAULTS, is_cancel_of_the_run, moment_of, place_of, text_of
-from core.strategy_loading import check_strategy, load_strategy, warmup_of
-from core.working import WorkingOrders
-
-Input = Literal["view", "pandas", "dict"]
+from core.strategy_loading import load_strategy
 
 ANSWER_SECONDS = 30.0
 """Wall time an async strategy may take for one answer. A guess: longer than any sane await, shorter than patience."""
 WISHES_MAXIMUM = 10_000
 """Wishes of one strategy at one moment. A guess: ten times a cancel-all over a thousand symbols, and few enough to come
 before the bus's own maximum, which cannot tell whose events they are."""
-
-
-class StrategySpec(msgspec.Struct, frozen=True):
-    """How one strategy is to be run."""
-
-    name: str
-    symbols: dict[str, tuple[str, str]]
-    """The names the strategy uses to (venue, symbol)."""
-    input: Input = "view"
-    window: int = 500
-    """Closed bars shown at most."""
-    warmup: int | None = None
-    """Bars before the first call; None: the object's own `warmup`, else `window`."""
-    interval_ns: int | None = None
-    """`signal_interval`: bars the strategy sees; None: the data's own."""
-    together: bool = False
-    together_ns: int = 1_000_000_000
-    session: str = "main"
-    on_error: Literal["stop", "halt"] = "stop"
-    currency: str = "USDT"
-
-
-class HostedStrategy:
-    """One strategy with everything it sees. Raises UsageError for an object that cannot be called as promised."""
-
-    def __init__(self, strategy: Any, spec: StrategySpec, portfolio: Portfolio, working: WorkingOrders) -> None:
-        check_strategy(strategy, spec.name)
-        self.spec = spec
-        self.object = strategy
-        self.name = spec.name
-        self.call = strategy.generate_signals
-        self.is_async = inspect.iscoroutinefunction(self.call)
-        self.on_event = getattr(strategy, "on_event", None)
-        warmup = spec.warmup if spec.warmup is not None else warmup_of(strategy, spec.name)
-        self.warmup = spec.window if warmup is None else warmup
-        window = max(spec.window, self.warmup, 1)
-        self.views = {name: SymbolView(name, window) for name in spec.symbols}
-        self.names = {key: name for name, key in spec.symbols.items()}
-        self.market = MarketView(self.views)
-        self.states = PositionState.of_symbols(
-            {name: (*key, spec.name) for name, key in spec.symbols.items()}, spec.currency, portfolio, working
-        )
-        self.first = next(iter(spec.symbols))
-        self.state = self.states[self.first]
-        self.aggregators = (
-            {key: BarAggregator(spec.interval_ns) for key in self.names} if spec.interval_ns is not None else {}
-        )
-        self.seen = dict.fromkeys(self.names.values(), 0)
-        self.started_at: int | None = None
-        """When the warm-up was over and the first call was made."""
-        self.calls = 0
-        self.failed = False
-        self.wished = (0, 0)
-        """The moment of its newest wishes, and how many it had then."""
-        self.waiting: set[str] = set()
-        self.waits_for: int | None = None
-        """Close of the interval whose bars are coming in (`call: together`)."""
-        self.begun = 0
-        """Close of the newest interval of which a bar has come."""
-        self.timer: Any = None
-
-        self.single = len(self.names) == 1
-        self.is_simple = self.single and not self.is_async and not self.aggregators and spec.input == "view"
-
-    def inputs(self, name: str) -> tuple[Any, Any]:
-        """`market_data` and `position_state` in the form the strategy asked for."""
-        if self.spec.input == "view":
-            return self.market, self.states[name]
-        form = SymbolView.frame if self.spec.input == "pandas" else SymbolView.plain
-        if self.single:
-            return form(self.views[name]), self.states[name].plain()
-        return {n: form(v) for n, v in self.views.items()}, {n: s.plain() for n, s in self.states.items()}
+EVENTS: dict[str, type[MarketEvent]] = {"bars": Bar, "trades": TradeTick, "quotes": QuoteTick, "depth": BookUpdate}
+"""What a stream consists of, for those that a strategy may hear."""
+Key = tuple[str, str]
 
 
 class StrategyHost:
-    """Hears bars and our own events, calls the strategies, publishes their signals."""
+    """Hears market data, timers and our own events, calls the strategies, publishes their signals."""
 
-    def __init__(self, strategies: list[HostedStrategy], clock: Clock, publish: Callable[[Event], None]) -> None:
+    def __init__(
+        self,
+        strategies: list[HostedStrategy],
+        clock: Clock,
+        publish: Callable[[Event], None],
+        *,
+        books: BookProvider | None = None,
+        unheard: Collection[Key] = (),
+        on_top: Sequence[Callable[[QuoteTick], None]] = (),
+    ) -> None:
+        """`books` are our books, where there are any.
+
+        `unheard` are symbols whose price comes with no event: before a timer's call the top of their book is handed to
+        each of `on_top`, so that everybody knows the price that the strategy decides on.
+        """
         self.strategies = strategies
         self._clock = clock
         self._publish = publish
-        self._routes: dict[tuple[str, str], list[HostedStrategy]] = {}
+        self._unheard = unheard
+        self._on_top = on_top
+        self._routes: dict[tuple[type[MarketEvent], str, str], list[HostedStrategy]] = {}
         for hosted in strategies:
-            for key in hosted.names:
-                self._routes.setdefault(key, []).append(hosted)
+            for key, hearing in hosted.hearing.items():
+                for kind in hearing.streams:
+                    self._routes.setdefault((EVENTS[kind], *key), []).append(hosted)
+            for name, view in hosted.views.items():
+                if books is not None:
+                    view.look_into(opener(books, hosted.spec.symbols[name], name, clock.now))
         self._by_name = {hosted.name: hosted for hosted in strategies}
         self.needs_await = any(h.is_async for h in strategies)
         self.failure: StrategyError | None = None
@@ -125,69 +82,93 @@ class StrategyHost:
 
     # --- warm-up ----------------------------------------------------------------------------------------------------
 
-    def warm_up(self, bar: Bar) -> None:
-        """A bar from before the start: it fills views, and nothing else happens."""
-        for hosted in self._routes.get((bar.venue, bar.symbol), ()):
-            for shown in self._shown(hosted, bar):
-                self._append(hosted, shown)
+    def warm_up(self, event: MarketEvent) -> None:
+        """An event from before the start: it fills views, and nothing else happens."""
+        for hosted in self._routes.get((type(event), event.venue, event.symbol), ()):
+            for bar in self._shown(hosted, event):
+                self._append(hosted, bar)
 
     # --- bus handlers -----------------------------------------------------------------------------------------------
 
-    def bar_handler(self) -> Callable[[Bar], Any]:
-        """What is to hear every `Bar` of the run: the shortest way that the strategies allow."""
+    def handler_of(self, kind: type[MarketEvent]) -> Callable[[Any], Any]:
+        """What is to hear every event of this type: the shortest way that the strategies allow."""
         if self.needs_await:
-            return self.on_bar_async
-        if len(self._routes) == 1 and len(self.strategies) == 1 and self.strategies[0].is_simple:
-            return self._simple_handler(self.strategies[0])
-        return self.on_bar
+            return self.on_market_async
+        if len(self._routes) == 1 and len(self.strategies) == 1 and (kind, *self._only_key()) in self._routes:
+            hosted = self.strategies[0]
+            if hosted.is_simple and hosted.hearing[self._only_key()].calls:
+                return self._simple_handler(hosted, kind)
+        return self.on_market
 
-    def on_bar(self, bar: Bar) -> None:
-        """Show the bar, and call who is due (plain strategies)."""
-        for hosted in self._routes.get((bar.venue, bar.symbol), ()):
-            for inputs in self._calls(hosted, bar):
+    def _only_key(self) -> Key:
+        return next(iter(self.strategies[0].names))
+
+    def on_market(self, event: MarketEvent) -> None:
+        """Show the event, and call who is due (plain strategies)."""
+        for hosted in self._routes.get((type(event), event.venue, event.symbol), ()):
+            for cause, inputs in self._calls(hosted, event):
                 try:
-                    self._answer(hosted, bar.ts, hosted.call(*inputs))
+                    self._answer(hosted, event.ts, hosted.call(*inputs))
                 except FAULTS as error:
-                    self._fail(hosted, "generate_signals", bar, error)
+                    self._fail(hosted, "generate_signals", cause, error)
 
-    def _simple_handler(self, hosted: HostedStrategy) -> Callable[[Bar], None]:
-        """`on_bar` for one plain strategy that sees one symbol's own bars as a view: the same without the questions."""
+    async def on_market_async(self, event: MarketEvent) -> None:
+        """The same where at least one strategy is a coroutine function."""
+        for hosted in self._routes.get((type(event), event.venue, event.symbol), ()):
+            for cause, inputs in self._calls(hosted, event):
+                await self._call_async(hosted, event.ts, cause, inputs)
+
+    def _simple_handler(self, hosted: HostedStrategy, kind: type[MarketEvent]) -> Callable[[Any], None]:
+        """`on_market` for one plain strategy that sees one stream of one symbol as a view, without the questions."""
         market, state, call = hosted.market, hosted.state, hosted.call
         view = hosted.views[hosted.first]
-        push = view.push
+        is_bar = kind is Bar
+        pushes: dict[type[MarketEvent], Callable[[Any], None]] = {
+            Bar: view.push,
+            TradeTick: view.push_trade,
+            QuoteTick: view.push_quote,
+        }
+        push = pushes.get(kind, _nowhere)
 
-        def on_bar(bar: Bar) -> None:
-            if hosted.started_at is None:
-                self.on_bar(bar)
+        def on_event(event: Any) -> None:
+            if hosted.started_at is None or hosted.failed:
+                self.on_market(event)
                 return
-            market.bar = view.bar = bar
-            push(bar)
-            if hosted.failed:
-                return
+            if is_bar:
+                market.bar = view.bar = event
+            push(event)
             hosted.calls += 1
-            market.now = bar.ts
+            market.event = event
+            market.now = event.ts
             try:
                 answer = call(market, state)
                 if answer is not None:
-                    self._answer(hosted, bar.ts, answer)
+                    self._answer(hosted, event.ts, answer)
             except FAULTS as error:
-                self._fail(hosted, "generate_signals", bar, error)
+                self._fail(hosted, "generate_signals", event, error)
 
-        return on_bar
+        return on_event
 
-    async def on_bar_async(self, bar: Bar) -> None:
-        """The same where at least one strategy is a coroutine function."""
-        for hosted in self._routes.get((bar.venue, bar.symbol), ()):
-            for inputs in self._calls(hosted, bar):
-                await self._call_async(hosted, bar.ts, bar, inputs)
+    def timer_handler(self) -> Callable[[TimerFired], Any]:
+        """What is to hear every `TimerFired`."""
+        return self.on_timer_async if self.needs_await else self.on_timer
 
-    async def on_timer(self, event: TimerFired) -> None:
-        """`together_ms` are over: call without the symbols that did not come."""
+    def on_timer(self, event: TimerFired) -> None:
+        """A strategy's own timer, or `together_ms` are over: call it."""
         hosted = self._by_name.get(event.owner)
-        if hosted is None or event.name != "together" or hosted.waits_for is None:
-            return
-        for inputs in self._without_missing(hosted, event.ts):
-            await self._call_async(hosted, event.ts, event, inputs)
+        if hosted is not None:
+            for inputs in self._timer_calls(hosted, event):
+                try:
+                    self._answer(hosted, event.ts, hosted.call(*inputs))
+                except FAULTS as error:
+                    self._fail(hosted, "generate_signals", event, error)
+
+    async def on_timer_async(self, event: TimerFired) -> None:
+        """The same where at least one strategy is a coroutine function."""
+        hosted = self._by_name.get(event.owner)
+        if hosted is not None:
+            for inputs in self._timer_calls(hosted, event):
+                await self._call_async(hosted, event.ts, event, inputs)
 
     def on_position(self, event: PositionChanged) -> None:
         """A strategy's own book changed: what it sees of it is refreshed."""
@@ -211,8 +192,10 @@ class StrategyHost:
                 self._fail(hosted, "on_event", event, error)
 
     def start(self, ts: int) -> None:
-        """Call `on_start` where a strategy has one."""
+        """Call `on_start` where a strategy has one, and set the timers."""
         self._each("on_start", ts)
+        for hosted in self.strategies:
+            self._set_timer(hosted, ts)
 
     def stop(self, ts: int) -> None:
         """Call `on_stop` where a strategy has one. What it answers is not sent: the run is over."""
@@ -220,9 +203,33 @@ class StrategyHost:
 
     # --- calling ----------------------------------------------------------------------------------------------------
 
-    def _shown(self, hosted: HostedStrategy, bar: Bar) -> list[Bar]:
-        aggregators = hosted.aggregators
-        return aggregators[bar.venue, bar.symbol].add(bar) if aggregators else [bar]
+    def _calls(self, hosted: HostedStrategy, event: MarketEvent) -> Iterator[tuple[MarketEvent, tuple[Any, Any]]]:
+        """Show the event to the strategy; yields what it is to be called with because of it, and which event that is.
+
+        Lazily: the call that an older interval still waits for comes before the strategy sees anything newer. Bars that
+        a trade completes were over before it: they come first.
+        """
+        bars = self._shown(hosted, event)
+        hearing = hosted.hearing[event.venue, event.symbol]
+        if bars:
+            if hosted.waits_for is not None and bars[-1].ts_venue > hosted.waits_for:
+                for inputs in self._without_missing(hosted, event.ts):
+                    yield event, inputs
+            if self._is_due(hosted, bars) and "bars" in hearing.calls:
+                yield bars[-1], self._inputs(hosted, bars[-1], event.ts)
+        if type(event) is not Bar:
+            kind = self._push(hosted, event)
+            if kind in hearing.calls and not hosted.failed and self._is_warm(hosted):
+                yield event, self._inputs(hosted, event, event.ts)
+
+    def _shown(self, hosted: HostedStrategy, event: MarketEvent) -> Sequence[Bar]:
+        """The bars that the strategy sees because of this event."""
+        if type(event) is TradeTick:
+            key = event.venue, event.symbol
+            return hosted.aggregators[key].add_trade(event) if hosted.hearing[key].builds_bars else ()
+        if type(event) is not Bar:
+            return ()
+        return hosted.aggregators[event.venue, event.symbol].add(event) if hosted.aggregators else (event,)
 
     @staticmethod
     def _append(hosted: HostedStrategy, bar: Bar) -> str:
@@ -233,29 +240,57 @@ class StrategyHost:
         hosted.seen[name] += 1
         return name
 
-    def _calls(self, hosted: HostedStrategy, bar: Bar) -> Iterator[tuple[Any, Any]]:
-        """Show the bar to the strategy; yields what it is to be called with because of it.
+    @staticmethod
+    def _push(hosted: HostedStrategy, event: MarketEvent) -> str:
+        """Show a tick; returns the kind of its stream."""
+        view = hosted.views[hosted.names[event.venue, event.symbol]]
+        if type(event) is TradeTick:
+            if "trades" in view.kinds:
+                view.push_trade(event)
+            return "trades"
+        if type(event) is QuoteTick:
+            view.push_quote(event)
+            return "quotes"
+        return "depth"
 
-        Lazily: the call that an older interval still waits for comes before the strategy sees anything newer.
-        """
-        shown = self._shown(hosted, bar) if hosted.aggregators else (bar,)
-        if hosted.waits_for is not None and shown and shown[-1].ts_venue > hosted.waits_for:
-            yield from self._without_missing(hosted, bar.ts)
-        if self._is_due(hosted, shown):
-            yield self._inputs(hosted, bar)
+    def _timer_calls(self, hosted: HostedStrategy, event: TimerFired) -> Iterator[tuple[Any, Any]]:
+        if event.name == "timer":
+            self._set_timer(hosted, event.ts)
+            if not hosted.failed and self._is_warm(hosted):
+                self._tell_tops(hosted, event.ts)
+                yield self._shown_inputs(hosted, hosted.first, event.ts, None)
+        elif event.name == "together" and hosted.waits_for is not None:
+            yield from self._without_missing(hosted, event.ts)
+
+    def _set_timer(self, hosted: HostedStrategy, ts: int) -> None:
+        """The next full interval after `ts`, counted from the epoch."""
+        interval = hosted.spec.timer_ns
+        if interval is not None and not hosted.failed:
+            at = ts // interval * interval + interval
+            self._clock.call_at(at, TimerFired(at, "timer", hosted.name))
+
+    def _tell_tops(self, hosted: HostedStrategy, ts: int) -> None:
+        """What the books say of symbols whose price nobody hears."""
+        for (venue, symbol), name in hosted.names.items():
+            if (venue, symbol) in self._unheard:
+                top = hosted.views[name].top()
+                if top is not None:
+                    quote = QuoteTick(ts, ts, venue, symbol, *top)
+                    for hear in self._on_top:
+                        hear(quote)
 
     def _without_missing(self, hosted: HostedStrategy, ts: int) -> Iterator[tuple[Any, Any]]:
         """The interval that waits is called without the symbols that did not come."""
         hosted.market.missing = tuple(n for n in hosted.spec.symbols if n not in hosted.waiting)
         self._end_waiting(hosted)
         if not hosted.failed and self._is_warm(hosted):
-            yield self._shown_inputs(hosted, hosted.first, ts)
+            yield self._shown_inputs(hosted, hosted.first, ts, None)
 
     def _is_due(self, hosted: HostedStrategy, bars: Sequence[Bar]) -> bool:
         """Show the bars to the strategy; True where that is a reason to call it now."""
         for shown in bars:
             name = self._append(hosted, shown)
-        if not bars or hosted.failed:
+        if hosted.failed:
             return False
         # Who has come is noted in the warm-up too: its last interval may be half in when the last symbol gets warm.
         if hosted.spec.together and not hosted.single and not self._all_in(hosted, name, shown):
@@ -263,7 +298,7 @@ class StrategyHost:
         return hosted.started_at is not None or self._is_warm(hosted)
 
     def _is_warm(self, hosted: HostedStrategy) -> bool:
-        return min(hosted.seen.values()) >= hosted.warmup
+        return hosted.started_at is not None or min(hosted.seen.values(), default=0) >= hosted.warmup
 
     def _all_in(self, hosted: HostedStrategy, name: str, bar: Bar) -> bool:
         """`call: together`: True when every symbol's bar of this interval is in."""
@@ -287,17 +322,18 @@ class StrategyHost:
             self._clock.cancel(hosted.timer)
             hosted.timer = None
 
-    def _inputs(self, hosted: HostedStrategy, bar: Bar) -> tuple[Any, Any]:
-        name = hosted.first if hosted.spec.together else hosted.names[bar.venue, bar.symbol]
-        return self._shown_inputs(hosted, name, bar.ts)
+    def _inputs(self, hosted: HostedStrategy, cause: MarketEvent, ts: int) -> tuple[Any, Any]:
+        name = hosted.first if hosted.spec.together else hosted.names[cause.venue, cause.symbol]
+        return self._shown_inputs(hosted, name, ts, cause)
 
     @staticmethod
-    def _shown_inputs(hosted: HostedStrategy, name: str, ts: int) -> tuple[Any, Any]:
+    def _shown_inputs(hosted: HostedStrategy, name: str, ts: int, cause: MarketEvent | None) -> tuple[Any, Any]:
         hosted.calls += 1
         if hosted.started_at is None:
             hosted.started_at = ts
         market = hosted.market
         market.now = ts
+        market.event = cause
         if hosted.spec.input == "view":
             view = hosted.views[name]
             if hosted.single:
@@ -320,7 +356,8 @@ class StrategyHost:
         """Publish an answer's signals. `symbol` is meant where it names none; None: the symbol of the call."""
         if answer is None:
             return
-        default = (symbol or hosted.market.symbol) if not hosted.spec.together or hosted.single else None
+        speaks_of_all = not hosted.single and (hosted.spec.together or hosted.spec.timer_ns is not None)
+        default = None if speaks_of_all else symbol or hosted.market.symbol
         signals = read_answer(answer, hosted.spec.symbols, default, ts=ts, strategy=hosted.name)
         at, before = hosted.wished
         count = len(signals) + (before if at == ts else 0)
@@ -377,6 +414,10 @@ async def _in_time(answer: Awaitable[Any]) -> Any:
             f"no answer for {ANSWER_SECONDS:g} s: nothing else happens while an async strategy is awaited, so it must "
             "not wait for what comes later"
         ) from error
+
+
+def _nowhere(event: Any) -> None:
+    """Where what is only handed on is kept."""
 
 
 __all__ = ["HostedStrategy", "StrategyHost", "StrategySpec", "load_strategy"]

@@ -14,7 +14,7 @@ from core.events import Event
 from core.outside import Outside
 from core.plan import Plan
 from core.ports import DataFeed
-from core.tape import Tape
+from core.tape import Rows
 from live.clock import LiveClock
 from live.feed import TapedFeed
 from live.inbox import LiveInbox
@@ -27,7 +27,7 @@ MakeVenues = Callable[[Callable[[Event, object], None], Callable[[str], None]], 
 
 def taped_outside(
     plan: Plan,
-    tapes: list[Tape],
+    tapes: Sequence[Rows],
     start: int,
     time_source: TimeSource | None,
     make_venues: MakeVenues,
@@ -69,6 +69,7 @@ def taped_outside(
         push=lambda key: venues[key[0]].push(key[1]),
         on_last=on_last,
         on_end=on_end,
+        start=start,
     )
     door: DataFeed = feed
     tasks: list[Callable[[], Coroutine[Any, Any, None]]] = [

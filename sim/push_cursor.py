@@ -6,8 +6,10 @@ no cursor for bars that come from elsewhere than a tape.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from core.tape import Tape
-from sim.feed import TapeCursor
+from sim.bar_cursor import TapeCursor
 
 
 class PushCursor(TapeCursor):
@@ -17,12 +19,16 @@ class PushCursor(TapeCursor):
         super().__init__(tape, history)
         self._rows = self._count
         self._count = 0
+        self.revealed: Callable[[], None] | None = None
+        """Told of each row that was pushed."""
 
     def push(self) -> None:
         """Reveal the next row. Raises IndexError behind the end of the tape."""
         if self._count == self._rows:
             raise IndexError(f"the tape has {self._rows} rows and all of them were pushed")
         self._count += 1
+        if self.revealed is not None:
+            self.revealed()
 
     def _row_at(self, ts: int) -> int:
         return min(super()._row_at(ts), self._count - 1)

@@ -18,8 +18,8 @@ from live.clock import LiveClock
 from live.feed import TapedFeed
 from live.inbox import LiveInbox, not_before
 from live.time_source import NEVER, JumpTime, Rank
+from sim.bar_cursor import TapeCursor
 from sim.clock import SimClock
-from sim.feed import TapeCursor
 from sim.push_cursor import PushCursor
 
 MINUTE = 60_000_000_000

@@ -163,7 +163,7 @@ async def test_a_strategy_that_looks_for_the_future_finds_nothing_later_than_now
 
 
 async def test_position_state_shows_the_book_at_the_last_known_price() -> None:
-    """2 bought at 100, last price 101.5, 5x: 3 unrealized, margin 40, exposure 203 over 10003."""
+    """2 bought at 100, last price 101.5, 5x: 3 unrealized, exposure 203 over 10003; isolated, 10000 - 40 are free."""
     seen: list[Any] = []
 
     def look(market: Any, state: Any) -> Any:
@@ -179,8 +179,10 @@ async def test_position_state_shows_the_book_at_the_last_known_price() -> None:
         3.0,
         0.0,
     )
-    assert (first["equity"], first["cash"], first["free_margin"]) == (10003.0, 10000.0, 9963.0)
-    assert first["leverage"] == 203 / 10003 and first["fees"] == 0.0
+    assert (first["equity"], first["cash"], first["free_margin"]) == (10003.0, 10000.0, 9960.0)
+    assert first["leverage"] == 203 / 10003 and first["fees"] == first["funding_paid"] == 0.0
+    # The sale waits at 200; it closes what is held, so it binds nothing.
+    assert first["margin_used"] == second["margin_used"] == 40.0
     assert first["open_orders"] == [] and [o.terms.tag for o in second["open_orders"]] == ["exit"]
 
 
