@@ -7,7 +7,7 @@ Market data is float (the strategy's face); money, prices and sizes of orders ar
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Literal
 
 import msgspec
@@ -25,6 +25,11 @@ OrderType = Literal[
 ]
 TimeInForce = Literal["gtc", "ioc", "fok", "gtd", "rpi"]
 Liquidity = Literal["maker", "taker"]
+Ends = Literal["gtc", "ioc", "fok", "gtd", "rpi", "day"]
+"""Time in force as a wish may say it: no venue has `day`, the execution engine keeps it."""
+SelfTrade = Literal["none", "expire_maker", "expire_taker", "expire_both", "decrement", "transfer"]
+"""What a venue does where two orders of one account would trade with each other."""
+MATH = Context(prec=34)
 
 
 class Event(msgspec.Struct, frozen=True, tag_field="event", tag=True, gc=False):
@@ -109,7 +114,7 @@ class Signal(Event, frozen=True, tag=True, kw_only=True, omit_defaults=True, gc=
 
     A strategy fills in what it means; `StrategyHost` adds `ts`, `strategy` and `venue`, and turns numbers into exact
     decimals. Size of an order is one of `qty` (base units), `notional` (quote units) or `fraction` (of the strategy's
-    capital). `target` is the signed position wanted, `close` means target zero.
+    capital), or of a market order `quote_qty`. `target` is the signed position wanted, `close` means target zero.
     """
 
     ts: int = 0
@@ -125,13 +130,43 @@ class Signal(Event, frozen=True, tag=True, kw_only=True, omit_defaults=True, gc=
     price: Decimal | None = None
     trigger_price: Decimal | None = None
     trigger_by: Literal["last", "mark", "index"] = "last"
-    tif: TimeInForce | None = None
+    tif: Ends | None = None
+    """`day` ends at the next UTC midnight."""
     good_till: int | None = None
     """With `tif: gtd`: int nanoseconds UTC."""
     post_only: bool = False
     reduce_only: bool = False
     position_side: PositionSide = "net"
-    stp: str | None = None
+    stp: SelfTrade | None = None
+    quote_qty: Decimal | None = None
+    """Size of a market order in quote units, which the venue itself turns into a quantity."""
+    close_position: bool = False
+    """Of a stop or take-profit market order: it closes all that the strategy holds when it acts; it has no size."""
+    price_match: str | None = None
+    """Instead of a price: `opponent` or `queue`, that side's best price, or `queue_5` its fifth level."""
+    slippage_tolerance_type: Literal["ticks", "percent"] | None = None
+    slippage_tolerance: Decimal | None = None
+    """How far a market order may go from the best price, where the venue has such a bound."""
+    trail_bps: Decimal | None = None
+    """How far a trailing stop lets the price come back from its best: basis points, or `trail_distance` quote units."""
+    trail_distance: Decimal | None = None
+    activation_price: Decimal | None = None
+    """A trailing stop follows from here on; None: at once."""
+    iceberg: Decimal | None = None
+    """How much of a limit order is shown at a time, base units."""
+    oco: str | None = None
+    """Name of a group: when one of its orders trades or is triggered, the others are canceled."""
+    stop_loss: Decimal | None = None
+    """Of an order that opens: where its stop is triggered; with either of the following it is a bracket."""
+    stop_loss_distance: Decimal | None = None
+    """The same as a distance from the average price of what was filled, quote units."""
+    stop_loss_bps: Decimal | None = None
+    """The same in basis points of that price."""
+    take_profit: Decimal | None = None
+    take_profit_distance: Decimal | None = None
+    take_profit_bps: Decimal | None = None
+    take_profit_type: Literal["market", "limit"] = "market"
+    """`market`: triggered there; `limit`: rests there."""
     target: Decimal | None = None
     close: bool = False
     cancel: str | bool | None = None
@@ -217,6 +252,8 @@ class OrderFilled(OrderEvent, frozen=True, tag=True, gc=False):
     cause_row: int
     cause_ts: int
     """`ts_venue` of that row, int nanoseconds UTC."""
+    queue_ahead: float | None = None
+    """What stood ahead of a resting order just before, base units; None for takers and where nobody can know."""
 
 
 class OrderAmended(OrderEvent, frozen=True, tag=True, gc=False):
@@ -297,19 +334,52 @@ class FundingPaid(KeyedEvent, frozen=True, tag=True, gc=False):
     """Funding was settled on an open position; negative `amount` was paid by us."""
 
     amount: Decimal
+    """Signed change of the wallet, 8 decimals."""
     rate: Decimal
+    """Fraction of notional."""
     mark: Decimal
     qty: Decimal
+    """Signed position that it was computed on."""
 
 
 class PositionLiquidated(KeyedEvent, frozen=True, tag=True, gc=False):
-    """The venue closed a position of ours."""
+    """The venue closed a position of ours, or a part of it. No fill event tells the same."""
 
     price: Decimal
+    """Isolated: the bankruptcy price, with up to 34 digits. The cash moved is price x qty on a grid of 1e-16."""
     qty: Decimal
+    """Unsigned, of this strategy's book."""
+    side: Side
+    """Of the venue's own order: `sell` where it closes a long."""
     cause: Literal["liquidation", "adl"]
     realized_pnl: Decimal
     fee: Decimal
+    client_id: str = ""
+    """What the venue calls the order that it made; empty where it has no such word."""
+    insured: Decimal = Decimal(0)
+    """What of the loss was beyond the wallet and is borne by the venue, quote units."""
+
+
+class MarginCall(KeyedEvent, frozen=True, tag=True, gc=False):
+    """A position came near its liquidation: its maintenance margin passed the venue's share of what stands behind it.
+
+    Told once, and again after a fill of the symbol leaves it there (cross margin: any fill). In cross margin the whole
+    pool is meant, and each of its positions is told.
+    """
+
+    qty: Decimal
+    """Signed, of this strategy's book."""
+    mark: Decimal
+    maintenance: Decimal
+    """Maintenance margin, quote units; cross: of the pool."""
+    balance: Decimal
+    """Margin and unrealized PnL of the position, quote units; cross: wallet and unrealized PnL of the pool."""
+    liquidation_price: Decimal | None
+
+    @property
+    def ratio(self) -> Decimal | None:
+        """maintenance / balance: at 1 the venue liquidates. None where nothing is left."""
+        return MATH.divide(self.maintenance, self.balance) if self.balance > 0 else None
 
 
 # --- system ---------------------------------------------------------------------------------------------------------
@@ -393,5 +463,6 @@ ACCOUNT_EVENTS: tuple[type[KeyedEvent], ...] = (
     PositionClosed,
     BalanceChanged,
     FundingPaid,
+    MarginCall,
     PositionLiquidated,
 )

@@ -2,42 +2,57 @@
 
 A signal is sized here (quantity, notional, fraction of capital, target), put onto the instrument's grid, and proposed
 to the RiskEngine. What cannot be an order is denied with the reason; a target that is reached already sends nothing and
-is counted.
+is counted. What a venue does not have of an order is kept by the parts that are named here: icebergs, one-cancels-the-
+other groups, brackets, trailing stops, close-position orders, amends.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal
 
 import msgspec
 
-from core.commands import ProposeAmend, ProposeCancel, ProposeOrder
+from core.amendments import Amendments
+from core.brackets import Brackets
+from core.bus import Subscription
+from core.closing_orders import ClosingOrders
+from core.contradictions import LIMIT_TYPES
+from core.emulation import Emulation, emulated, opens_bracket, says_more
 from core.events import (
-    AmendRejected,
+    CancelRejected,
     Event,
+    MarketEvent,
+    OrderCanceled,
     OrderDenied,
+    OrderEvent,
+    OrderExpired,
     OrderFilled,
-    OrderType,
+    OrderRejected,
+    OrderTriggered,
     Side,
     Signal,
     StrategyFailed,
+    TimeInForce,
     TimerFired,
 )
+from core.icebergs import Icebergs
 from core.instruments import Instrument
-from core.orders import TERMINAL, Order, OrderStatus, OrderTerms
+from core.oco_groups import OcoGroups
+from core.orders import TERMINAL, Order, OrderStatus, OrderTerms, closes_only
 from core.portfolio import Portfolio
 from core.ports import Clock, IdSource
-from core.reducing_orders import ReducingOrders
-from core.signals import LIMIT_TYPES
+from core.proposals import DEADLINE, Proposals
+from core.trailing_orders import TrailingOrders
+from core.venue_rules import VenueRules
 from core.working import WorkingOrders
 
 ZERO = Decimal(0)
-DEADLINE = "deadline"
-"""Owner of the timers of emulated good-till-date orders."""
-GTD_MARGIN_NS = 60_000_000_000
-"""Beyond the venue's own minimum, so that a slow request is not refused for it. A guess: no request takes a minute."""
+KEPT = "kept orders"
+"""Owner of the timer that looks after what is kept here, once everything of a moment is known."""
+
+KEPT_EVENTS = (OrderTriggered, OrderRejected, OrderDenied, OrderCanceled, OrderExpired, CancelRejected)
 
 
 class ExecutionEngine:
@@ -54,22 +69,41 @@ class ExecutionEngine:
         sessions: dict[str, str],
         capital: dict[str, Decimal],
         clock: Clock,
-        native_gtd: dict[str, int],
+        rules: Mapping[str, VenueRules],
+        shared: Collection[tuple[str, str]] = (),
     ) -> None:
         self._instruments = instruments
         self._portfolio = portfolio
         self._working = working
         self._next_id = ids.next
-        self._publish = publish
         self._sessions = sessions
         self._capital = capital
         """What a strategy's fractions refer to, quote units; the account's equity where a strategy names none."""
         self._clock = clock
-        self._native_gtd = native_gtd
-        """Venues with good-till-date orders of their own: how many nanoseconds ahead the date must lie at least."""
         self.unsent: Counter[str] = Counter()
         """Signals that needed no order, by reason: `target reached`, `below the step`, …"""
-        self._reducing = ReducingOrders(instruments, portfolio, working)
+        self._proposals = Proposals(
+            instruments=instruments, portfolio=portfolio, working=working, ids=ids, publish=publish, clock=clock
+        )
+        self._place, self._trouble = self._proposals.place, self._proposals.trouble
+        self._reducing = self._proposals.reducing
+        self._emulation = Emulation(rules, shared)
+        self._amendments = Amendments(self._proposals, self._emulation)
+        self._icebergs = Icebergs(self._proposals)
+        self._groups = OcoGroups(self._proposals, self._look_again)
+        self._brackets = Brackets(self._proposals, self._emulation, self._look_again)
+        self._trailing = TrailingOrders(self._proposals, portfolio)
+        self._closing = ClosingOrders(self._proposals, self._emulation, portfolio, self._look_again)
+        self._keeps = self._looking = False
+        """Whether anything was ever kept here; whether the timer that looks after it is set."""
+        self._events: Subscription | None = None
+        self._prices: Subscription | None = None
+
+    def hear(self, events: Subscription, prices: Subscription) -> None:
+        """Our places on the bus for the rarer order events and for prices: they rest until something is kept here."""
+        self._events, self._prices = events, prices
+        events.listen(False)
+        prices.listen(False)
 
     # --- bus handlers -----------------------------------------------------------------------------------------------
 
@@ -85,53 +119,122 @@ class ExecutionEngine:
             self._target(signal, ZERO if signal.close else signal.target or ZERO)
 
     def on_timer(self, event: TimerFired) -> None:
-        """The deadline of a good-till-date order at a venue that has none of its own."""
+        """The end of an order that the venue does not end, or time to look after what is kept here."""
         if event.owner == DEADLINE:
             order = self._working.all[event.name]
             if order.is_open:
-                self._propose_cancel(event.ts, order)
+                self._take_back(event.ts, order)
+        elif event.owner == KEPT:
+            self._looking = False
+            self._groups.attend(event.ts)
+            self._brackets.attend(event.ts)
+            for old, new in self._closing.attend(event.ts):
+                self._stands_in(old, new)
 
     def on_fill(self, fill: OrderFilled) -> None:
         """Heard after the portfolio: reduce-only orders that ask for more than is left of their book are cut to it.
 
         What is left of one is asked for anew, with a new id and the same tag: a stop cannot be amended everywhere.
         """
+        if self._keeps:
+            order = self._working.all[fill.order_id]
+            self._groups.on_event(fill)
+            self._brackets.on_fill(fill)
+            self._closing.on_fill(fill)
+            following = self._icebergs.on_fill(fill, order)
+            if following is not None:
+                self._stands_in(order, following)
+            if order.status in TERMINAL:
+                self._over(order, fill.ts)
         for order, stays in self._reducing.excess(fill.venue, fill.symbol):
-            self._propose_cancel(fill.ts, order)
+            self._proposals.cancel(fill.ts, order)
             if stays:
                 terms = msgspec.structs.replace(order.terms, id=self._next_id(), price=order.price, qty=stays)
-                self._propose_reducing(fill.ts, terms)
+                self._stands_in(order, self._proposals.reduce(fill.ts, terms))
+
+    def on_order_event(self, event: OrderEvent) -> None:
+        """Triggered, rejected, denied, canceled, expired, cancel rejected: only where something is kept here."""
+        order = self._working.all[event.order_id]
+        if type(event) is OrderTriggered:
+            self._groups.on_event(event)
+        elif type(event) is CancelRejected:
+            self._amendments.forget(event.order_id)
+        elif order.status in TERMINAL:
+            if type(event) is OrderRejected:
+                self._brackets.on_rejected(event)
+                self._trailing.on_rejected(event, order)
+                self._closing.on_rejected(event, order)
+            following = self._amendments.on_canceled(event.ts, order) if order.status is OrderStatus.CANCELED else None
+            if following is not None:
+                self._stands_in(order, following)
+            self._over(order, event.ts)
+
+    def on_price(self, event: MarketEvent) -> None:
+        """Heard after the portfolio, while a trailing stop is moved here."""
+        for old, new in self._trailing.on_price(event.ts, event.venue, event.symbol):
+            self._stands_in(old, new)
+        if not self._trailing.moving and self._prices is not None:
+            self._prices.listen(False)
 
     def on_strategy_failed(self, event: StrategyFailed) -> None:
         """A strategy that failed has no more say: its working orders are canceled, its positions stay."""
         for order in self._working.open_of(event.strategy):
-            self._propose_cancel(event.ts, order)
+            self._take_back(event.ts, order)
 
     # --- orders -----------------------------------------------------------------------------------------------------
 
     def _order(self, signal: Signal) -> None:
         instrument = self._instruments[signal.venue, signal.symbol]
         assert signal.side is not None
-        price = self._price(signal, instrument, signal.side)
+        price = None if signal.price is None else instrument.limit_price(signal.price, signal.side)
         qty, trouble = self._size(signal, instrument, price)
         terms = self._terms(signal, instrument, signal.side, qty, price)
-        if signal.reduce_only and trouble is None:
-            self._propose_reducing(signal.ts, terms)
+        if says_more(signal):
+            self._say_more(signal, terms, trouble)
+        elif (signal.reduce_only or closes_only(terms)) and trouble is None:
+            self._proposals.reduce(signal.ts, terms)
         else:
-            self._propose(signal.ts, terms, trouble or self._trouble(terms, instrument))
+            self._place(signal.ts, terms, trouble or self._trouble(terms))
 
-    def _propose_reducing(self, ts: int, terms: OrderTerms) -> None:
-        """Clip to what the strategy's own book leaves room for, and to what the venue's flag allows."""
-        qty = min(terms.qty, self._reducing.room(terms))
-        terms = msgspec.structs.replace(terms, qty=qty, reduce_only=self._reducing.venue_flag(terms, qty))
-        self._propose(ts, terms, self._trouble(terms, self._instruments[terms.venue, terms.symbol]))
-        if qty:
-            self._reducing.add(terms)
+    def _say_more(self, signal: Signal, terms: OrderTerms, trouble: str | None) -> None:
+        """An order with something that not every venue has."""
+        self._keep()
+        ts, reduces = signal.ts, signal.reduce_only or closes_only(terms)
+        trouble = self._emulation.refusal(signal) or trouble
+        terms = self._emulation.fitted(signal, terms)
+        group = None
+        if signal.oco is not None:
+            group = self._groups.id_of(signal.oco, terms)
+            ours = {"group": group, "emulated": emulated(terms, "oco")}
+            native = self._emulation.keeps_groups(terms.venue)
+            terms = msgspec.structs.replace(terms, **({"oco": group} if native else ours))
+        if opens_bracket(signal):
+            terms = msgspec.structs.replace(terms, emulated=emulated(terms, "bracket"))
+        if signal.close_position:
+            order = self._closing.place(ts, terms, trouble)
+        elif signal.iceberg is not None:
+            order = self._icebergs.place(ts, terms, signal.iceberg, trouble, reduces=reduces)
+        elif terms.type == "trailing_stop_market" and not self._emulation.trails(terms):
+            order = self._trailing.place(ts, terms, trouble, reduces=reduces)
+            if self._prices is not None:
+                self._prices.listen(True)
+        elif reduces and trouble is None:
+            order = self._proposals.reduce(ts, terms)
+        else:
+            order = self._place(ts, terms, trouble or self._trouble(terms))
+        if signal.quote_qty is not None:
+            order.qty = self._worth(signal)
+        if signal.oco is not None and group is not None:
+            self._groups.join(signal.oco, group, order)
+        if opens_bracket(signal):
+            self._brackets.open(order, signal)
 
     def _size(self, signal: Signal, instrument: Instrument, price: Decimal | None) -> tuple[Decimal, str | None]:
         """The order's quantity on the step, and why there is none."""
         wished = signal.qty
         if wished is None:
+            if signal.quote_qty is not None or signal.close_position:
+                return ZERO, None  # the venue, or the book, says how much
             at = price if price is not None else self._portfolio.mark(signal.venue, signal.symbol)
             if at is None:
                 return ZERO, f"no price of {signal.symbol} is known yet, so a notional cannot become a quantity"
@@ -152,6 +255,13 @@ class ExecutionEngine:
             return ZERO, f"quantity {wished:f} is below one step ({instrument.step:f}) of {signal.symbol}"
         return qty, None
 
+    def _worth(self, signal: Signal) -> Decimal:
+        """What a size in quote units comes to at our last price, until the venue says it; 0 where we know none."""
+        at = self._portfolio.mark(signal.venue, signal.symbol)
+        assert signal.quote_qty is not None
+        instrument = self._instruments[signal.venue, signal.symbol]
+        return instrument.floor_qty(signal.quote_qty / at) if at else ZERO
+
     def _target(self, signal: Signal, target: Decimal) -> None:
         """delta = target - position - own open orders towards it; what would lead elsewhere is canceled first.
 
@@ -162,53 +272,70 @@ class ExecutionEngine:
         side: Side = "buy" if delta > 0 else "sell"
         towards: list[Order] = []
         for order in self._working.open_orders(signal.venue, signal.symbol, signal.strategy):
+            if order.terms.position_side != signal.position_side:
+                continue  # hedge mode: the other position is not spoken of
             if order.pending_cancel or self._is_protection(order, side, delta):
                 continue
-            if delta and order.terms.side == side and not order.waits_for_trigger:
+            if delta and order.terms.side == side and not (order.waits_for_trigger or self._brackets.is_leg(order)):
                 towards.append(order)
             else:
-                self._propose_cancel(signal.ts, order)
-        missing = abs(delta) - sum((order.leaves for order in towards), ZERO)
+                self._take_back(signal.ts, order)
+        missing = abs(delta)
+        for order in towards:
+            missing -= order.leaves + order.hidden
         while missing < 0:  # more is under way than is wanted: the newest orders go first
             order = towards.pop()
-            self._propose_cancel(signal.ts, order)
-            missing += order.leaves
+            self._take_back(signal.ts, order)
+            missing += order.leaves + order.hidden
         if not missing:
             self.unsent["target reached or under way"] += 1
             return
         qty = instrument.floor_qty(missing)
-        price = self._price(signal, instrument, side)
-        terms = self._terms(signal, instrument, side, qty, price)
-        if signal.close and qty:
-            # A stop that fires in the meantime must not make it an opening order.
-            terms = msgspec.structs.replace(terms, reduce_only=self._reducing.venue_flag(terms, qty))
-        unpriced = self._below_a_tick(terms, instrument)
-        if unpriced is None and (not qty or self._trouble(terms, instrument) is not None):
+        price = None if signal.price is None else instrument.limit_price(signal.price, side)
+        # A stop that fires in the meantime must not make a close an opening order.
+        closes = signal.close and bool(qty) and self._reducing.venue_flag(signal.venue, signal.symbol, side, qty)
+        terms = self._terms(signal, instrument, side, qty, price, reduce_only=closes)
+        unpriced = self._proposals.below_a_tick(terms)
+        if unpriced is None and (not qty or self._trouble(terms) is not None):
             self.unsent["difference to the target is below the venue's minimum"] += 1
             return
-        self._propose(signal.ts, terms, unpriced)
+        self._place(signal.ts, terms, unpriced)
 
     def _is_protection(self, order: Order, side: Side, delta: Decimal) -> bool:
-        """A reduce-only order that waits for its trigger: it does not lead away from a target, it ends with the book.
+        """A reduce-only order that waits for its trigger, or a leg of a bracket that rests: it does not lead away from
+        a target, it ends with the book.
 
         Where the venue does not know that it only reduces, it makes way for an order of its side: on spot it locks
         what that order would sell.
         """
         terms = order.terms
-        if not order.waits_for_trigger or terms not in self._reducing:
+        if not (order.waits_for_trigger or self._brackets.is_leg(order)) or terms not in self._reducing:
             return False
-        return terms.reduce_only or not delta or terms.side != side
+        return terms.reduce_only or terms.close_position or not delta or terms.side != side
 
     def _terms(
-        self, signal: Signal, instrument: Instrument, side: Side, qty: Decimal, price: Decimal | None
+        self,
+        signal: Signal,
+        instrument: Instrument,
+        side: Side,
+        qty: Decimal,
+        price: Decimal | None,
+        *,
+        reduce_only: bool = False,
     ) -> OrderTerms:
-        kind: OrderType = signal.type or ("limit" if signal.price is not None else "market")
+        """What the venue is to be asked. A signal's own `reduce_only` is for `Proposals.reduce` to decide."""
+        kind = signal.type
+        if kind is None:
+            kind = "limit" if price is not None or signal.price_match is not None else "market"
         trigger = signal.trigger_price
-        tif, good_till, deadline = signal.tif or ("gtc" if kind in LIMIT_TYPES else None), signal.good_till, None
-        if tif == "gtd" and good_till is not None:
-            ahead = self._native_gtd.get(signal.venue)
-            if ahead is None or good_till <= signal.ts + ahead + GTD_MARGIN_NS:
-                tif, good_till, deadline = "gtc", None, good_till
+        good_till = deadline = words = None
+        tif: TimeInForce | None = "gtc" if kind in LIMIT_TYPES else None
+        if signal.tif is not None:
+            if signal.tif == "gtd" or signal.tif == "day":
+                good_till, deadline, words = self._emulation.end_of(signal, rests=tif is not None)
+                tif = tif if good_till is None else "gtd"
+            else:
+                tif = signal.tif
         return OrderTerms(
             self._next_id(),
             signal.venue,
@@ -225,67 +352,11 @@ class ExecutionEngine:
             tif,
             good_till,
             signal.post_only,
-            False,  # whoever asks for it decides what the venue is told
+            reduce_only,
             signal.stp,
             signal.tag,
             deadline,
-        )
-
-    def _trouble(self, terms: OrderTerms, instrument: Instrument) -> str | None:
-        """Why the venue would refuse the price or the size; None where it would not."""
-        below = self._below_a_tick(terms, instrument)
-        if below is not None:
-            return below
-        qty = terms.qty
-        if not qty:
-            return "nothing of this strategy's position is left to reduce beside its other reduce-only orders"
-        if instrument.min_qty is not None and qty < instrument.min_qty:
-            return f"quantity {qty:f} is below the minimum {instrument.min_qty:f} of {terms.symbol}"
-        if instrument.max_qty is not None and qty > instrument.max_qty:
-            return f"quantity {qty:f} is above the maximum {instrument.max_qty:f} of {terms.symbol}"
-        market_max = instrument.market_max_qty
-        if terms.price is None and market_max is not None and qty > market_max:
-            return f"quantity {qty:f} is above the market order maximum {market_max:f} of {terms.symbol}"
-        if instrument.min_notional is not None and not terms.reduce_only:
-            at = terms.price if terms.price is not None else self._portfolio.mark(terms.venue, terms.symbol)
-            if at is not None and at * qty < instrument.min_notional:
-                return (
-                    f"notional {at * qty:f} is below the minimum {instrument.min_notional:f} of {terms.symbol}: "
-                    f"at {at:f} it takes at least {instrument.min_notional / at:.8f}"
-                )
-        return None
-
-    @staticmethod
-    def _below_a_tick(terms: OrderTerms, instrument: Instrument) -> str | None:
-        """Why a price that was put on the grid is none: it came out as zero."""
-        for name, price in (("price", terms.price), ("trigger_price", terms.trigger_price)):
-            if price is not None and price <= 0:
-                return f"{name} {price:f} is below one tick ({instrument.tick:f}) of {terms.symbol}"
-        return None
-
-    def _propose(self, ts: int, terms: OrderTerms, trouble: str | None) -> None:
-        self._working.add(Order.of(terms, ts))
-        ends = terms.good_till if terms.emulated_deadline is None else terms.emulated_deadline
-        if trouble is None and ends is not None and ends <= ts:
-            trouble = f"good_till lies in the past: {ends} ns, and it is {ts} ns"
-        if trouble is None:
-            self._publish(ProposeOrder(ts, terms))
-            if terms.emulated_deadline is not None:
-                deadline = terms.emulated_deadline
-                self._clock.call_at(deadline, TimerFired(deadline, terms.id, DEADLINE))
-            return
-        self._publish(
-            OrderDenied(
-                ts,
-                None,
-                terms.venue,
-                terms.symbol,
-                terms.position_side,
-                terms.strategy,
-                terms.session,
-                terms.id,
-                trouble,
-            )
+            emulated=words,
         )
 
     # --- changes ----------------------------------------------------------------------------------------------------
@@ -293,65 +364,108 @@ class ExecutionEngine:
     def _cancel(self, signal: Signal) -> None:
         if signal.cancel is True:
             for each in self._working.open_orders(signal.venue, signal.symbol, signal.strategy):
-                self._propose_cancel(signal.ts, each)
+                self._take_back(signal.ts, each)
             return
         order = self._working.named(signal.strategy, str(signal.cancel))
         if order is None or order.status in TERMINAL:
             self.unsent["cancel of an order that is not open"] += 1
             return
-        self._propose_cancel(signal.ts, order)
+        self._take_back(signal.ts, order)
 
-    def _propose_cancel(self, ts: int, order: Order) -> None:
-        if not order.pending_cancel:
-            order.pending_cancel = True
-            self._publish(ProposeCancel(ts, order.terms))
+    def _take_back(self, ts: int, order: Order) -> None:
+        """A cancel that is meant: no change of the order that waits for it follows."""
+        self._amendments.forget(order.terms.id)
+        self._proposals.cancel(ts, order)
 
     def _amend(self, signal: Signal) -> None:
         order = self._working.named(signal.strategy, str(signal.amend))
+        if order is not None and (signal.stop_loss is not None or signal.take_profit is not None):
+            if not self._brackets.move(order, signal):
+                self.unsent["amend of a bracket that is over"] += 1
+            if signal.price is signal.qty is signal.trigger_price is None:
+                return
         if order is None or order.status in TERMINAL:
             self.unsent["amend of an order that is not open"] += 1
+            return
+        if order.terms.type == "market":
+            self.unsent["amend of a market order"] += 1
+            return
+        if signal.qty is not None and self._brackets.is_leg(order):
+            self.unsent["amend of the size of a bracket's leg: it is what is open"] += 1
             return
         instrument = self._instruments[order.terms.venue, order.terms.symbol]
         price = order.price if signal.price is None else instrument.limit_price(signal.price, order.terms.side)
         qty = order.qty if signal.qty is None else instrument.floor_qty(signal.qty)
-        if price == order.price and qty == order.qty:
-            self.unsent["amend that changes nothing"] += 1
+        change = None if signal.qty is None else self._icebergs.change(order, qty)
+        qty = qty if change is None else change.qty
+        trigger = order.terms.trigger_price
+        if signal.trigger_price is not None:
+            trigger = instrument.price_nearest(float(signal.trigger_price))
+        if (price, qty, trigger) == (order.price, order.qty, order.terms.trigger_price):
+            if change is None:
+                self.unsent["amend that changes nothing"] += 1
+            else:
+                self._icebergs.hide(order, change.hidden)
             return
         if not qty:
             self.unsent["amend to less than one step"] += 1
             return
-        terms = msgspec.structs.replace(order.terms, price=price, qty=qty)
-        trouble = self._trouble(terms, instrument) if qty > order.filled else self._below_a_tick(terms, instrument)
+        terms = msgspec.structs.replace(order.terms, price=price, qty=qty, trigger_price=trigger)
+        trouble = self._trouble(terms) if qty > order.filled else self._proposals.below_a_tick(terms)
+        if signal.trigger_price is not None and not order.waits_for_trigger:
+            trouble = "a `trigger_price` was given, and the order does not wait for one"
         if trouble is not None:
             if order.status is OrderStatus.INITIALIZED:  # it may be denied yet, and nobody answers for a denied one
                 self.unsent["amend of an order just placed to what the venue would refuse"] += 1
             else:
-                self._refuse_amend(signal.ts, terms, trouble)
+                self._proposals.refuse_amend(signal.ts, terms, trouble)
             return
-        order.pending_amend = True
-        self._publish(ProposeAmend(signal.ts, order.terms, price, qty, qty > order.qty))
+        if change is not None:
+            self._icebergs.hide(order, change.hidden)
+        self._keep_change(signal.ts, order, price, qty, trigger)
 
-    def _refuse_amend(self, ts: int, terms: OrderTerms, reason: str) -> None:
-        """What the venue would refuse is not asked of it."""
-        self._publish(
-            AmendRejected(
-                ts,
-                None,
-                terms.venue,
-                terms.symbol,
-                terms.position_side,
-                terms.strategy,
-                terms.session,
-                terms.id,
-                None,
-                reason,
-            )
-        )
+    def _keep_change(self, ts: int, order: Order, price: Decimal | None, qty: Decimal, trigger: Decimal | None) -> None:
+        following, waits = self._amendments.ask(ts, order, price, qty, trigger)
+        if following is not None:
+            self._stands_in(order, following)
+        if waits:
+            self._keep()
+
+    # --- what is kept here -------------------------------------------------------------------------------------------
+
+    def _keep(self) -> None:
+        """From here on every order's end matters."""
+        if not self._keeps:
+            self._keeps = True
+            if self._events is not None:
+                self._events.listen(True)
+
+    def _look_again(self, ts: int) -> None:
+        """After all that reaches us at this moment: an order event is seldom alone."""
+        if not self._looking:
+            self._looking = True
+            self._clock.call_at(ts, TimerFired(ts, KEPT, KEPT))
+
+    def _stands_in(self, old: Order, new: Order) -> None:
+        """An order took the place of another: whatever was kept of that is kept of this."""
+        if self._keeps:
+            self._icebergs.stands_in(old, new)
+            self._groups.stands_in(old, new)
+            self._brackets.stands_in(old, new)
+            self._trailing.stands_in(old, new)
+            self._closing.stands_in(old, new)
+
+    def _over(self, order: Order, ts: int) -> None:
+        """An order has ended."""
+        order_id = order.terms.id
+        self._icebergs.on_end(order_id)
+        self._groups.on_end(order_id)
+        self._brackets.on_end(order_id, ts)
+        self._trailing.on_end(order_id)
+        self._closing.on_end(order_id)
+        self._amendments.forget(order_id)
 
     # --- queries ----------------------------------------------------------------------------------------------------
-
-    def _price(self, signal: Signal, instrument: Instrument, side: Side) -> Decimal | None:
-        return None if signal.price is None else instrument.limit_price(signal.price, side)
 
     def _held(self, signal: Signal) -> Decimal:
         book = self._portfolio.position(signal.venue, signal.symbol, signal.strategy, signal.position_side)

@@ -51,6 +51,10 @@ class OrderStatus(StrEnum):
     UNKNOWN = "unknown"
 
 
+TRIGGERED: frozenset[OrderType] = frozenset(
+    {"stop_market", "stop_limit", "take_profit_market", "take_profit_limit", "trailing_stop_market"}
+)
+"""Types that wait for a price before they act."""
 S = OrderStatus
 TERMINAL = frozenset({S.FILLED, S.CANCELED, S.EXPIRED, S.EXPIRED_IN_MATCH, S.REJECTED, S.DENIED})
 OPEN = frozenset({S.SUBMITTED, S.PENDING_TRIGGER, S.ACCEPTED, S.PARTIAL, S.UNKNOWN})
@@ -141,6 +145,34 @@ class OrderTerms(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     tag: str | None = None
     emulated_deadline: int | None = None
     """Good-till-date at a venue that has none: we cancel then. Int nanoseconds UTC."""
+    quote_qty: Decimal | None = None
+    """Size of a market order in quote units, instead of `qty`, which is 0 then."""
+    close_position: bool = False
+    """Closes all that is held when it acts; `qty` is 0."""
+    price_match: str | None = None
+    """A peg instead of a price: `opponent`, `queue_5`, …"""
+    slippage_tolerance_type: str | None = None
+    """`ticks` or `percent`."""
+    slippage_tolerance: Decimal | None = None
+    activation_price: Decimal | None = None
+    """A trailing stop follows the price from here on; None: at once."""
+    trail_bps: Decimal | None = None
+    """How far it comes back from its best price to fire: basis points of that, or `trail_distance` in quote units."""
+    trail_distance: Decimal | None = None
+    oco: str | None = None
+    """Group of orders of which one alone is to happen, kept by the venue."""
+    group: str | None = None
+    """The same, kept by us."""
+    parent: str | None = None
+    """Id of the order that this one belongs to: a bracket's entry, an iceberg's first part, what it stands in for."""
+    emulated: str | None = None
+    """What the venue does not know of it and we keep ourselves, in words: `day`, `gtd`, `oco`, `bracket`, `iceberg`,
+    `trailing`, `close_position`, `amend`."""
+
+
+def closes_only(order: OrderTerms) -> bool:
+    """In hedge mode an order against its side can only close: a sale of `long`, a purchase of `short`."""
+    return order.position_side != "net" and (order.position_side == "long") != (order.side == "buy")
 
 
 class Order(msgspec.Struct, gc=False):
@@ -155,6 +187,8 @@ class Order(msgspec.Struct, gc=False):
     value: Decimal = ZERO
     """Sum of price x qty over the fills, quote units; average price is value / filled."""
     prevented: Decimal = ZERO
+    hidden: Decimal = ZERO
+    """What of an iceberg waits behind this part of it, base units."""
     pending_cancel: bool = False
     pending_amend: bool = False
     closed_at: int | None = None
@@ -164,7 +198,7 @@ class Order(msgspec.Struct, gc=False):
     @classmethod
     def of(cls, terms: OrderTerms, now: int) -> Order:
         """A new order with these terms."""
-        return cls(terms=terms, created_at=now, qty=terms.qty, price=terms.price)
+        return cls(terms, now, OrderStatus.INITIALIZED, terms.qty, terms.price)
 
     @property
     def leaves(self) -> Decimal:
@@ -178,7 +212,7 @@ class Order(msgspec.Struct, gc=False):
     @property
     def waits_for_trigger(self) -> bool:
         """Whether it does nothing yet: it has a trigger that we have not heard of."""
-        return self.terms.trigger_price is not None and self.status in UNTRIGGERED
+        return self.terms.type in TRIGGERED and self.status in UNTRIGGERED
 
     @property
     def average_price(self) -> Decimal | None:
@@ -189,12 +223,13 @@ class Order(msgspec.Struct, gc=False):
 
         Raises `InvariantBroken` when fills exceed the order: that is never the venue's wording, it is money.
         """
-        kind = type(event)
-        status = MOVES.get((self.status, kind))
+        status = MOVES.get((self.status, type(event)))
         if status is None:
             return False
-        if isinstance(event, OrderFilled):
+        if type(event) is OrderFilled:
             filled = self.filled + event.qty
+            if not self.terms.qty:  # its size was the venue's to work out
+                self.qty = filled + event.leaves + self.prevented
             leaves = self.qty - filled - self.prevented
             if leaves < 0:
                 raise InvariantBroken(f"order {self.terms.id}: fills of {filled} exceed its quantity {self.qty}")
@@ -202,10 +237,10 @@ class Order(msgspec.Struct, gc=False):
             self.value += event.price * event.qty
             if not leaves:
                 status = OrderStatus.FILLED
-        elif isinstance(event, OrderAccepted):
+        elif type(event) is OrderAccepted:
             if event.pending_trigger and status is OrderStatus.ACCEPTED:
                 status = OrderStatus.PENDING_TRIGGER
-        elif kind is not OrderSubmitted:
+        elif type(event) is not OrderSubmitted:
             status = self._change(event, status)
         self.status = status
         if status in TERMINAL and self.closed_at is None:

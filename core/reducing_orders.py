@@ -43,8 +43,8 @@ class ReducingOrders:
 
     def room(self, terms: OrderTerms) -> Decimal:
         """How much a new reduce-only order with these terms may ask for: its own book, less what is spoken for."""
-        book = self._book(terms)
-        if book >= self._net(terms) > 0 and self.venue_flag(terms, ZERO):
+        book = self.book(terms)
+        if book >= self._net(terms) > 0 and self.venue_flag(terms.venue, terms.symbol, terms.side, ZERO):
             return book  # the venue clips to the same position
         taken = ZERO
         for order in self._open(terms.venue, terms.symbol):
@@ -52,10 +52,13 @@ class ReducingOrders:
                 taken += order.leaves
         return max(ZERO, book - taken)
 
-    def venue_flag(self, terms: OrderTerms, qty: Decimal) -> bool:
+    def venue_flag(self, venue: str, symbol: str, side: Side, qty: Decimal) -> bool:
         """Whether the venue, which sees one net position, would take `qty` with its reduce-only flag."""
-        net = self._net(terms)
-        return self._instruments[terms.venue, terms.symbol].kind == "linear" and net > 0 and net >= qty
+        key = (venue, symbol)
+        if self._instruments[key].kind != "linear":
+            return False
+        net = against(side, self._portfolio.held(venue, symbol))
+        return net > 0 and net >= qty
 
     def excess(self, venue: str, symbol: str) -> list[tuple[Order, Decimal]]:
         """Open orders that ask for more than is left of their book, and how much of each may stay; oldest first."""
@@ -64,7 +67,7 @@ class ReducingOrders:
         found, left = [], dict[tuple[str, ...], Decimal]()
         for order in self._open(venue, symbol):
             terms = order.terms
-            book = self._book(terms)
+            book = self.book(terms)
             # Where the venue would let it take no more than the book, the venue ends it by itself.
             if order.pending_cancel or (terms.reduce_only and self._net(terms) <= book):
                 continue
@@ -86,19 +89,20 @@ class ReducingOrders:
             self._ids.pop((venue, symbol), None)
         return [order for order in orders if order.status not in TERMINAL]
 
-    def _book(self, terms: OrderTerms) -> Decimal:
+    def book(self, terms: OrderTerms) -> Decimal:
         """What of the strategy's own position an order of this side can take away."""
         book = self._portfolio.position(terms.venue, terms.symbol, terms.strategy, terms.position_side)
         return ZERO if book is None else against(terms.side, self._portfolio.tradable(book))
 
     def _net(self, terms: OrderTerms) -> Decimal:
         """The same of the account's net position."""
-        return against(terms.side, self._portfolio.net.get((terms.venue, terms.symbol), ZERO))
+        return against(terms.side, self._portfolio.held(terms.venue, terms.symbol, terms.position_side))
 
 
 def against(side: Side, held: Decimal) -> Decimal:
     """How much of a signed position an order of this side can take away, never negative."""
-    return max(ZERO, held if side == "sell" else -held)
+    there = held if side == "sell" else -held
+    return there if there > 0 else ZERO
 
 
 def _family(terms: OrderTerms) -> tuple[str, ...]:

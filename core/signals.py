@@ -14,26 +14,34 @@ from typing import Any, get_args
 
 import msgspec
 
-from core.events import OrderType, PositionSide, Signal, TimeInForce
+from core.contradictions import contradiction
+from core.events import Ends, OrderType, PositionSide, SelfTrade, Signal
 
-LIMIT_TYPES = ("limit", "stop_limit", "take_profit_limit")
-TRIGGER_TYPES = ("stop_market", "stop_limit", "take_profit_market", "take_profit_limit")
-NUMBERS = frozenset({"qty", "notional", "fraction", "price", "trigger_price", "target"})
+NUMBERS = frozenset(
+    {"qty", "notional", "fraction", "quote_qty", "price", "trigger_price", "activation_price", "trail_bps",
+     "trail_distance", "iceberg", "stop_loss", "stop_loss_distance", "stop_loss_bps", "take_profit",
+     "take_profit_distance", "take_profit_bps", "slippage_tolerance", "target"}
+)  # fmt: skip
 POSITIVE = NUMBERS - {"target"}
+PEG_LEVELS = tuple(f"_{level}" for level in (2, 3, 4, 5, 10, 20))
+"""Of all venues; which of them a venue has, its rules say."""
 ALIASES = {"action": "side", "id": "tag"}
-NO_MARKET_PRICE = "a market order has no `price` and cannot be `post_only`"
 CHOICES: dict[str, tuple[str, ...]] = {
     "side": ("buy", "sell"),
     "type": get_args(OrderType),
-    "tif": get_args(TimeInForce),
+    "tif": get_args(Ends),
     "position_side": get_args(PositionSide),
     "trigger_by": ("last", "mark", "index"),
+    "stp": get_args(SelfTrade),
+    "take_profit_type": ("market", "limit"),
+    "slippage_tolerance_type": ("ticks", "percent"),
+    "price_match": tuple(f"{peg}{level}" for peg in ("opponent", "queue") for level in ("", *PEG_LEVELS)),
 }
 MARKET_ORDER = {"side", "qty"}
 CLOSE = {"close": True}
 """The two most frequent answers: complete, and without anything that could contradict."""
-FLAGS = frozenset({"post_only", "reduce_only", "close"})
-TEXTS = frozenset({"symbol", "stp", "cancel", "amend", "tag"})
+FLAGS = frozenset({"post_only", "reduce_only", "close", "close_position"})
+TEXTS = frozenset({"symbol", "oco", "cancel", "amend", "tag"})
 KEYS = frozenset(f.name for f in msgspec.structs.fields(Signal)) - {"ts", "strategy", "venue"}
 MAGNITUDE = Decimal("1e15")
 """Above this a price or a size is a bug, not a wish."""
@@ -136,7 +144,9 @@ def _read_one(
         raise BadSignal(f"unknown symbol {named!r}{hint} This strategy trades {', '.join(symbols)}")
     signal = Signal(ts=ts, strategy=strategy, venue=key[0], symbol=key[1], **fields)
     if fields.keys() != MARKET_ORDER and fields != CLOSE:
-        _check(signal)
+        wrong = contradiction(signal)
+        if wrong is not None:
+            raise BadSignal(wrong)
     return signal
 
 
@@ -144,42 +154,3 @@ def _unknown_key(key: Any) -> str:
     near = difflib.get_close_matches(str(key), [*KEYS, *ALIASES], 1)
     hint = f", did you mean `{near[0]}`?" if near else f"; known: {', '.join(sorted(KEYS))}"
     return f"unknown key `{key}`{hint}"
-
-
-def _check(signal: Signal) -> None:
-    """Exactly one wish, and what it needs."""
-    sided, targeted, amends = signal.side is not None, signal.target is not None, signal.amend is not None
-    if sided + targeted + amends + signal.close + bool(signal.cancel) != 1:
-        wishes = {"side": sided, "target": targeted, "close": signal.close, "cancel": signal.cancel, "amend": amends}
-        found = " and ".join(name for name, given in wishes.items() if given) or "none"
-        raise BadSignal(f"expected exactly one of side (or action), target, close, cancel, amend; found {found}")
-    if sided:
-        sizes = [n for n in ("qty", "notional", "fraction") if getattr(signal, n) is not None]
-        if len(sizes) != 1:
-            found = " and ".join(sizes) if sizes else "none"
-            raise BadSignal(f"an order needs exactly one of qty, notional, fraction; found {found}")
-    if amends and signal.price is None and signal.qty is None:
-        raise BadSignal("`amend` needs a new `price` or `qty`")
-    kind = signal.type
-    if kind in LIMIT_TYPES and signal.price is None:
-        raise BadSignal(f"a {kind} order needs a `price`")
-    if kind in TRIGGER_TYPES and signal.trigger_price is None:
-        raise BadSignal(f"a {kind} order needs a `trigger_price`")
-    if kind == "trailing_stop_market":
-        raise BadSignal("trailing_stop_market orders are not offered yet")
-    if signal.trigger_price is not None and kind not in TRIGGER_TYPES:
-        raise BadSignal(f"`trigger_price` needs a `type` that waits for it: one of {', '.join(TRIGGER_TYPES)}")
-    if (kind == "market" and signal.price is not None) or (signal.post_only and signal.price is None):
-        raise BadSignal(NO_MARKET_PRICE)
-    if signal.trigger_by != "last":
-        raise BadSignal(f"`trigger_by: {signal.trigger_by}` is not offered yet: bars know the last price only")
-    if signal.position_side != "net":
-        raise BadSignal(
-            f"`position_side` is {signal.position_side!r}: long/short belong to hedge mode, which is not offered yet"
-        )
-    if signal.stp is not None:
-        raise BadSignal("`stp` is not offered yet: on bars orders of one account never meet each other")
-    if signal.tif == "gtd" and signal.good_till is None:
-        raise BadSignal("`tif: gtd` needs `good_till`, int nanoseconds UTC")
-    if signal.post_only and signal.tif in ("ioc", "fok"):
-        raise BadSignal(f"`post_only` contradicts `tif: {signal.tif}`")

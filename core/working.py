@@ -7,7 +7,7 @@ from typing import Any
 
 from core.errors import InvariantBroken
 from core.events import OrderEvent
-from core.orders import OPEN, TERMINAL, Order
+from core.orders import TERMINAL, Order
 
 ZERO = Decimal(0)
 
@@ -38,7 +38,7 @@ class WorkingOrders:
             raise InvariantBroken(f"an event for an order we never placed: {event!r}")
         if not order.apply(event):
             self.illegal.append(f"{type(event).__name__} for order {event.order_id}, which is {order.status}")
-        if order.status not in OPEN:
+        if order.status in TERMINAL:
             self._open[event.venue, event.symbol].pop(event.order_id, None)
 
     def snapshot(self) -> dict[str, Any]:
@@ -66,12 +66,12 @@ class WorkingOrders:
     def under_way(
         self, venue: str, symbol: str, side: str, *, without: str | None = None, strategy: str | None = None
     ) -> Decimal:
-        """Sum of what open orders of that side can still fill, base units."""
+        """Sum of what open orders of that side can still fill, base units; what icebergs hide is part of it."""
         total = ZERO
         for key, order in self._open.get((venue, symbol), {}).items():
             terms = order.terms
             if key != without and terms.side == side and (strategy is None or terms.strategy == strategy):
-                total += order.leaves
+                total += order.leaves + order.hidden if order.hidden else order.leaves
         return total
 
     def named(self, strategy: str, name: str) -> Order | None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+import msgspec
+
+from adapters.venues import load_rules
 from core.commands import ProposeOrder
 from core.events import (
     Event,
@@ -32,7 +35,10 @@ X = Instrument(
 class Desk:
     """An execution engine over a real ledger; every proposal is taken as submitted and accepted. Last price 100."""
 
-    def __init__(self, instrument: Instrument = X, *, capital: str | None = None, gtd: bool = True) -> None:
+    def __init__(
+        self, instrument: Instrument = X, *, capital: str | None = None, venue: str = "binance-usdm", **rules: Any
+    ) -> None:
+        """The rules are those of `venue`, but for `rules`."""
         self.told: list[Event] = []
         self.portfolio = Portfolio({("v", "X"): instrument}, {("v", "USDT"): D(1000)}, lambda event: None)
         self.portfolio.marks["v", "X"] = 100.0
@@ -42,7 +48,7 @@ class Desk:
             instruments={("v", "X"): instrument}, portfolio=self.portfolio, working=self.working,
             ids=CountedIds("t"), publish=self.told.append, sessions={"a": "fast"},
             capital={} if capital is None else {"a": D(capital)}, clock=self.clock,
-            native_gtd={"v": 0} if gtd else {},
+            rules={"v": msgspec.structs.replace(load_rules(venue), **({"gtd_ahead_ms": 0} | rules))},
         )  # fmt: skip
 
     def say(self, *wishes: Any, strategy: str = "a", ts: int = 0) -> list[Event]:

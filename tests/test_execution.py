@@ -216,8 +216,7 @@ def test_a_venue_with_good_till_dates_gets_the_date() -> None:
 
 def test_a_date_too_near_for_the_venue_is_kept_by_us() -> None:
     """USD-M wants more than 600 s ahead (venues.md section 3): 600 s is too near, an hour is not."""
-    desk = Desk()
-    desk.engine._native_gtd["v"] = 600 * SECOND
+    desk = Desk(gtd_ahead_ms=600_000)
     assert desk.order({**GTD, "good_till": 600 * SECOND}).emulated_deadline == 600 * SECOND
     assert desk.order({**GTD, "good_till": 3600 * SECOND}).good_till == 3600 * SECOND
 
@@ -259,3 +258,102 @@ async def test_an_emulated_date_is_kept_to_the_nanosecond_of_our_clock() -> None
     done = await run_of(plan, s=Script(wish))
     (canceled,) = done.of(OrderCanceled)
     assert (canceled.ts_venue, canceled.ts) == (till + 50_000_000, till + 120_000_000)
+
+
+# --- what a venue has of an order, and what it has not -------------------------------------------------------------
+
+STOP = {"side": "sell", "type": "stop_market", "trigger_price": 90, "qty": 1}
+
+
+@pytest.mark.parametrize(
+    ("wish", "venue", "words"),
+    [
+        # venues.md section 3: working types, STP modes, pegs, sizes in quote units, slippage tolerance
+        (STOP | {"trigger_by": "index"}, "binance-usdm", ["no triggers by the index price", "last, mark"]),
+        (STOP | {"trigger_by": "mark"}, "binance-spot", ["no triggers by the mark price", "it has last"]),
+        ({"side": "buy", "qty": 1, "stp": "decrement"}, "binance-usdm", ["no self-trade prevention `decrement`"]),
+        ({"side": "buy", "qty": 1, "price_match": "queue_20"}, "bybit-linear", ["no `price_match` to level 20"]),
+        ({"side": "buy", "qty": 1, "price_match": "queue"}, "bybit-spot", ["`price_match` to level 1", "none"]),
+        ({"side": "buy", "quote_qty": 50}, "binance-usdm", ["no size in quote units: say `notional`"]),
+        (
+            {"side": "buy", "qty": 1, "slippage_tolerance": 5, "slippage_tolerance_type": "ticks"},
+            "binance-spot",
+            ["no slippage tolerance", "`tif: ioc`"],
+        ),
+        ({"side": "buy", "quote_qty": 4}, "bybit-spot", ["quote_qty 4 is below the minimum notional 5"]),
+    ],
+)  # fmt: skip
+def test_what_a_venue_has_not_and_nobody_can_keep_is_denied(wish: dict[str, Any], venue: str, words: list[str]) -> None:
+    reason = Desk(venue=venue).denied(wish)
+    assert all(word in reason for word in words), reason
+
+
+@pytest.mark.parametrize(
+    ("wish", "venue", "terms"),
+    [
+        (STOP | {"trigger_by": "mark"}, "binance-usdm", {"trigger_by": "mark"}),
+        (STOP | {"trigger_by": "index"}, "bybit-linear", {"trigger_by": "index"}),
+        ({"side": "buy", "qty": 1, "stp": "decrement"}, "binance-spot", {"stp": "decrement"}),
+        ({"side": "buy", "qty": 1, "price_match": "queue_5"}, "bybit-linear", {"type": "limit"}),
+        ({"side": "buy", "quote_qty": 50}, "bybit-spot", {"quote_qty": D(50), "qty": D(0)}),
+        (
+            {"side": "buy", "qty": 1, "slippage_tolerance": 5, "slippage_tolerance_type": "ticks"},
+            "bybit-linear",
+            {"slippage_tolerance": D(5), "slippage_tolerance_type": "ticks"},
+        ),
+    ],
+)  # fmt: skip
+def test_what_it_has_is_asked_of_it_and_nothing_is_emulated(
+    wish: dict[str, Any], venue: str, terms: dict[str, Any]
+) -> None:
+    order = Desk(venue=venue).order(wish)
+    assert {name: getattr(order, name) for name in terms} == terms
+    assert order.emulated is None
+
+
+def test_a_price_changes_on_a_futures_venue_by_its_own_amend() -> None:
+    """USD-M takes price and quantity of limit orders; what waits for its trigger it does not amend."""
+    desk = Desk()
+    desk.order({"side": "buy", "qty": 2, "price": 99, "tag": "bid"})
+    assert [type(e) for e in desk.say({"amend": "bid", "price": 98})] == [ProposeAmend]
+    desk.order(STOP | {"tag": "stop"})
+    assert [type(e) for e in desk.say({"amend": "stop", "qty": 2})] == [ProposeCancel]
+
+
+def test_a_bybit_order_that_waits_is_amended_but_for_its_trigger() -> None:
+    desk = Desk(venue="bybit-linear")
+    desk.order(STOP | {"tag": "stop"})
+    assert [type(e) for e in desk.say({"amend": "stop", "qty": 2})] == [ProposeAmend]
+    assert [type(e) for e in desk.say({"amend": "stop", "trigger_price": 91})] == [ProposeCancel]
+
+
+@pytest.mark.parametrize(
+    ("wish", "change", "words"),
+    [
+        ({"side": "buy", "qty": 1, "price": 99}, {"trigger_price": 95}, "the order does not wait for one"),
+        ({"side": "buy", "qty": 1, "price": 99}, {"price": "0.01"}, "below one tick"),
+    ],
+)
+def test_an_amend_that_makes_no_sense_is_refused(wish: dict[str, Any], change: dict[str, Any], words: str) -> None:
+    desk = Desk()
+    desk.order(wish | {"tag": "x"})
+    (event,) = desk.say({"amend": "x", **change})
+    assert type(event) is AmendRejected and words in event.message
+
+
+def test_an_iceberg_that_gets_less_hides_less_first() -> None:
+    """10 with 2 shown. To 5: 3 hidden. To 1: nothing, and the part that is shown is amended to 1. To 4: 3 again."""
+    desk = Desk()
+    order = desk.order({"side": "buy", "qty": 10, "price": 99, "iceberg": 2, "tag": "i"})
+    shown = desk.working.all[order.id]
+    assert (order.qty, shown.hidden) == (D(2), D(8))
+    assert desk.say({"amend": "i", "qty": 5}) == [] and shown.hidden == 3
+    (amend,) = desk.say({"amend": "i", "qty": 1})
+    assert type(amend) is ProposeAmend and amend.qty == 1 and shown.hidden == 0
+
+
+def test_the_last_part_of_an_iceberg_is_no_smaller_than_an_order_may_be() -> None:
+    """5.01 in parts of 5 would leave 0.01, which is worth 0.99 and no order (at least 5): it is shown at once."""
+    desk = Desk()
+    assert desk.order({"side": "buy", "qty": "5.01", "price": 99, "iceberg": 5}).qty == D("5.01")
+    assert "shows less than one step" in desk.denied({"side": "buy", "qty": 5, "price": 99, "iceberg": "0.0001"})

@@ -141,4 +141,4 @@ async def test_two_strategies_that_net_at_the_venue_close_their_own_books() -> N
     books = {book.strategy: book.qty for book in done.run.portfolio.books.values()}
     assert books == {"a": D(0), "b": D(-2)}
     (exchange,) = done.run.outside.world.exchanges
-    assert exchange.account.position_qty("X") == D(-2) == done.run.portfolio.net["binance-usdm", "X"]
+    assert exchange.account.position_qty("X") == D(-2) == done.run.portfolio.held("binance-usdm", "X")
