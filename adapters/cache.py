@@ -1,11 +1,14 @@
-"""Bars already fetched, kept by UTC day: what is asked for again is not fetched again.
+"""Rows already fetched: what is asked for again is not fetched again.
 
-`<root>/<venue>/<symbol>/bars-<interval>/<day>.parquet`, written to a temporary name, synced and renamed, so that a
-killed download leaves either the old file or the new one. Each file carries what it claims to be and a sha256 over its
-rows; a file that does not match is set aside as `.quarantine`, reported, and its day counts as missing.
+`<root>/tapes/<venue and market>/<symbol>/<kind>[-<interval>]/<period>.v<N>.<sha256>.parquet`: a tape (`tape_file`) of a
+day, month or year (`cache_periods`), which also says for which ranges the venue has answered. A file is never changed:
+more rows of a period make its next version, written under another name and renamed, so a killed download leaves either
+the old version or both. The name carries the first 16 digits of the file's sha256; what does not match, or claims to be
+something else, is set aside as `.quarantine`, reported, and its period counts as missing.
 
-What the cache holds is read off the rows, never off what was asked for. Two writers of one day: the last one wins
-whole, and rows the other had are fetched again.
+What the cache holds is read off its files, never off what was asked for: a row is there or it is not, and what is
+missing inside an answered range is the venue's hole, outside of it ours. Versions that were replaced are removed after
+a day: a run may still be reading them.
 """
 
 from __future__ import annotations
@@ -13,184 +16,253 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 from urllib.parse import quote
 
-import numpy as np
-
-from adapters.columns import DAY_NS, Bars, Origin, bars_joined, span, stamp
-from adapters.decimals import Column, Decimals
+from adapters.cache_periods import Period, Span, period_named, periods, union, within, without
+from adapters.cache_rows import kept_at, taken, together, with_gaps
+from adapters.columns import span
+from adapters.tape_file import StoredTape, open_tape, write_tape
 from core.errors import DataError
+from core.tape import Kind, Rows, Tape
 
-SCHEMA = "anyclock-bars-1"
-"""Changes with the columns or their meaning; files of another schema are set aside."""
+TAPES = "tapes"
 NAME_MAX = 200
 """Characters of a folder name; file systems stop at 255 bytes."""
-NUMBERS = ("open", "high", "low", "close", "volume")
+FILE = re.compile(
+    r"(?P<period>[12]\d{3}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?)?)\.v(?P<version>\d{1,9})\.(?P<digest>[0-9a-f]{16})\.parquet"
+)
+QUARANTINE = ".quarantine"
+SETTLED_NS = 120_000_000_000
+"""What is younger when it is fetched counts for this run, and is asked for again by the next: venues need a moment
+until all they have is public. Guess."""
+REPLACED_S = 86_400
+"""So long a version that was replaced stays for whoever reads it."""
 
 
-class Damaged(Exception):
-    """A cache file is not what it should be; the text completes `cache file X ...`."""
+class Version(NamedTuple):
+    """One file of the cache by its name."""
+
+    path: Path
+    period: str
+    number: int
+    digest: str
 
 
-class BarCache:
-    """The stored bars of one symbol of one venue at one interval."""
+class Shelf:
+    """What is kept of one kind of rows of one symbol at one venue and market."""
 
-    def __init__(self, root: Path, *, venue: str, symbol: str, interval_ns: int) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        venue: str,
+        symbol: str,
+        kind: Kind,
+        interval_ns: int = 0,
+        now: Callable[[], int] = time.time_ns,
+    ) -> None:
+        """`venue` is the fetcher's name; `now` the wall clock, which tells what is too young to be believed whole."""
         self.venue = venue
         self.symbol = symbol
+        self.kind: Kind = kind
         self.interval_ns = interval_ns
-        self.folder = root / safe_name(venue) / safe_name(symbol) / f"bars-{span(interval_ns)}"
-        self.notes: list[str] = []
+        self.folder = root / TAPES / safe_name(venue) / safe_name(symbol) / folder_name(kind, interval_ns)
+        self.damaged: list[str] = []
         """What had to be set aside, one sentence each."""
+        self._now = now
+        self._checked: dict[Path, StoredTape] = {}
+        self._listed: dict[str, list[Version]] | None = None
 
-    def read(self, start: int, end: int) -> Bars | None:
-        """The rows with start <= open time < end, sorted; None where there are none."""
-        parts = [bars for day in days(start, end) if (bars := self._day(day)) is not None]
-        if not parts:
-            return None
-        bars = bars_joined(parts, Origin(str(self.folder)))
-        bars = bars.taken((bars.times >= start) & (bars.times < end))
-        return bars if len(bars) else None
+    # --- what there is ----------------------------------------------------------------------------------------------
 
-    def write(self, bars: Bars) -> None:
-        """Add rows to what their days hold; where both have a row, the new one counts. Raises DataError."""
-        _, first = np.unique(bars.times // DAY_NS, return_index=True)
-        for low, high in zip(first, [*first[1:], len(bars)], strict=True):
-            part = bars.taken(slice(int(low), int(high)))
-            day = int(part.times[0]) // DAY_NS * DAY_NS
-            held = self._day(day)
-            self._write_day(day, part if held is None else merged(held, part))
+    def missing(self, start: int, end: int) -> list[Span]:
+        """The ranges of [start, end) for which no answer is kept."""
+        return without((start, end), self.answered(start, end))
 
-    # --- one day ----------------------------------------------------------------------------------------------------
+    def answered(self, start: int, end: int) -> list[Span]:
+        """The ranges of [start, end) for which an answer is kept, be it that there is nothing."""
+        found: list[Span] = []
+        for period in periods(self.kind, self.interval_ns, start, end):
+            stored = self.stored(period)
+            if stored is not None:
+                found += within(stored.head.answered, start, end)
+        return union(found)
 
-    def _path(self, day: int) -> Path:
-        return self.folder / f"{stamp(day)[:10]}.parquet"
+    def parts(self, start: int, end: int) -> list[Rows]:
+        """The rows kept under [start, end), part by part, oldest first; of ticks views that read nothing yet."""
+        found: list[Rows] = []
+        for period in periods(self.kind, self.interval_ns, start, end):
+            stored = self.stored(period)
+            if stored is None or not len(stored):
+                continue
+            part: Rows = stored
+            if start > period.since or end < period.until:
+                if self.interval_ns or self.kind == "funding":
+                    part = taken(stored.load(), start, end)
+                else:
+                    part = stored.between(max(start, period.since), min(end, period.until) - 1)
+            if len(part):
+                found.append(part)
+        return found
 
-    def _day(self, day: int) -> Bars | None:
-        """The rows of a day, checked; None where there is no file or it had to be set aside."""
-        path = self._path(day)
-        if not path.exists():
-            return None
+    def stored(self, period: Period) -> StoredTape | None:
+        """The newest version of a period that is what it should be; others are set aside. Raises DataError."""
+        return self._newest(period.name)
+
+    def _newest(self, period: str) -> StoredTape | None:
+        found = self._files().get(period, [])
+        while found:
+            known = self._checked.get(found[-1].path)
+            if known is not None:
+                return known
+            reason = self.damage(found[-1])
+            if reason is None:
+                self._checked[found[-1].path] = open_tape(found[-1].path)
+            else:
+                version = found.pop()
+                if reason:
+                    self._set_aside(version.path, reason)
+        return None
+
+    def refresh(self) -> None:
+        """Look at the folder anew: another program may have written."""
+        self._listed = None
+
+    def check(self) -> None:
+        """Look at every period; what is not what it should be is set aside and told in `damaged`."""
+        for version in self.versions():
+            self._newest(version.period)
+
+    def versions(self) -> list[Version]:
+        """The newest file of every period, oldest period first; nothing is checked."""
+        return [found[-1] for _, found in sorted(self._files().items()) if found]
+
+    def damage(self, version: Version) -> str | None:
+        """What is wrong with a file; None where nothing is, empty where it is gone (another program replaced it)."""
+        path = version.path
         try:
-            return self._checked(path, day)
-        except Damaged as damage:
-            self._set_aside(path, str(damage))
-            return None
-
-    def _checked(self, path: Path, day: int) -> Bars:
-        import pyarrow as pa
-        import pyarrow.parquet as parquet
-
-        try:
-            table = parquet.ParquetFile(path, memory_map=False, page_checksum_verification=True).read()
-            names, head = table.schema.names, {}
-            for key, value in (table.schema.metadata or {}).items():
-                head[key.decode()] = value.decode()
-        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-            raise Damaged(f"cannot be read ({str(error).partition(chr(10))[0][:120]})") from error
-        for key, value in self._claims(day).items():
-            if head.get(key) != value:
-                raise Damaged(f"says {key} {head.get(key)!r}, expected {value!r}")
-        if names != ["open_time", *NUMBERS] or any(kind != pa.int64() for kind in table.schema.types):
-            raise Damaged("has other columns than its schema says")
-        columns = {name: table.column(name).to_numpy() for name in names}
-        if head.get("sha256") != digest(columns, head):
-            raise Damaged("does not match its checksum")
-        scales = [int(head["price_scale"])] * 4 + [int(head["size_scale"])]
-        return Bars(columns["open_time"], *(Decimals(columns[n], k) for n, k in zip(NUMBERS, scales, strict=True)))
-
-    def _write_day(self, day: int, bars: Bars) -> None:
-        import pyarrow as pa
-        import pyarrow.parquet as parquet
-
-        scale = max(column.scale for column in bars.prices)
-        numbers = [*(column.at_scale(scale) for column in bars.prices), bars.volume.mantissas]
-        columns = {"open_time": bars.times, **dict(zip(NUMBERS, numbers, strict=True))}
-        head = {**self._claims(day), "price_scale": str(scale), "size_scale": str(bars.volume.scale)}
-        head["sha256"] = digest(columns, head)
-        table = pa.table(columns).replace_schema_metadata(head)
-        path = self._path(day)
-        temporary = path.with_name(f".{path.name}.{threading.get_ident()}.{os.getpid()}.tmp")
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._sweep()
-            with temporary.open("wb") as stream:
-                parquet.write_table(table, stream, compression="zstd", write_page_checksum=True)
-                stream.flush()
-                os.fsync(stream.fileno())
-            temporary.replace(path)
-            _sync_folder(self.folder)
+            with path.open("rb") as stream:
+                digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        except FileNotFoundError:
+            return ""
         except OSError as error:
-            if self.folder.is_dir():
-                temporary.unlink(missing_ok=True)
+            return f"cannot be read ({error.strerror or error})"
+        if not digest.startswith(version.digest):
+            return f"has the sha256 {digest[:16]}..., its name says {version.digest}..."
+        try:
+            head = open_tape(path).head
+        except DataError as error:
+            return f"is no tape of this program ({error})"
+        claims = (head.venue, head.symbol, head.kind, head.interval_ns)
+        wanted = (self.venue, self.symbol, self.kind, self.interval_ns)
+        if claims != wanted:
+            return f"says it is {claims}, expected {wanted}"
+        try:
+            period = period_named(version.period, self.kind, self.interval_ns)
+        except ValueError:
+            return "is named after a day that is none"
+        if period.name != version.period or any(not within([one], *period[1:]) for one in head.answered):
+            return f"holds another period than {version.period}"
+        return None
+
+    # --- adding -----------------------------------------------------------------------------------------------------
+
+    def add(self, parts: Sequence[tuple[Tape, int, int]]) -> None:
+        """Keep answers: (tape, since, until) each. Rows kept before under an answered range are replaced by it.
+
+        The caller holds the folder's lock. Raises DataError.
+        """
+        by_period: dict[Period, list[tuple[Tape, int, int]]] = {}
+        for tape, since, until in parts:
+            for period in periods(self.kind, self.interval_ns, since, until):
+                low, high = max(since, period.since), min(until, period.until)
+                by_period.setdefault(period, []).append((taken(tape, low, high), low, high))
+        for period, answers in by_period.items():
+            self._extend(period, answers)
+
+    def _extend(self, period: Period, answers: Sequence[tuple[Tape, int, int]]) -> None:
+        """The next version of a period: what is kept of it, with these answers in it."""
+        stored = self.stored(period)
+        spans: list[Span] = [] if stored is None else list(stored.head.answered)
+        pieces: list[Tape] = [] if stored is None else [stored.load()]
+        for tape, since, until in answers:
+            outside = [*without((period.since, since), ()), *without((until, period.until), ())]
+            pieces = [piece for old in pieces for low, high in outside if len(piece := taken(old, low, high))]
+            pieces.append(tape)
+            spans = [*(part for low, high in outside for part in within(spans, low, high)), (since, until)]
+        filled = sorted((piece for piece in pieces if len(piece)), key=lambda one: int(kept_at(one)[0]))
+        tape = together(filled or pieces[-1:], venue=self.venue)
+        settled = self._now() - SETTLED_NS
+        self._write(period, with_gaps(tape), [(since, min(until, settled)) for since, until in spans])
+
+    def _write(self, period: Period, tape: Tape, answered: Sequence[Span]) -> None:
+        self.refresh()
+        self._sweep(period.name)
+        there = [*self._named(""), *self._named(QUARANTINE)]
+        number = 1 + max((version.number for version in there if version.period == period.name), default=0)
+        fresh = self.folder / f".{period.name}.v{number}.{os.getpid()}.new"
+        try:
+            write_tape(tape, fresh, answered=union(answered))
+            with fresh.open("rb") as stream:
+                digest = hashlib.file_digest(stream, "sha256").hexdigest()
+            fresh.replace(self.folder / f"{period.name}.v{number}.{digest[:16]}.parquet")
+            _sync_folder(self.folder)
+            self.refresh()
+        except OSError as error:
             raise DataError(
-                f"{path}: cannot be written ({error.strerror or error}); "
+                f"{self.folder}: cannot be written ({error.strerror or error}); "
                 "free space or permissions, or point the cache somewhere else"
             ) from error
 
-    def _claims(self, day: int) -> dict[str, str]:
-        """What a file must say it is."""
-        return {
-            "schema": SCHEMA,
-            "venue": self.venue,
-            "symbol": self.symbol,
-            "interval_ns": str(self.interval_ns),
-            "day": stamp(day)[:10],
-        }
+    def _sweep(self, period: str) -> None:
+        """Remove what killed writers left (a live one holds the lock) and what was replaced a day ago."""
+        for path in self.folder.glob(".*"):
+            if path.name.endswith((".tmp", ".new")):
+                path.unlink(missing_ok=True)
+        for version in self._files().get(period, [])[:-1]:
+            if version.path.stat().st_mtime < time.time() - REPLACED_S:
+                version.path.unlink(missing_ok=True)
+
+    # --- files ------------------------------------------------------------------------------------------------------
+
+    def _files(self) -> dict[str, list[Version]]:
+        """The files of every period, oldest version first. Other names are none of ours."""
+        if self._listed is None:
+            self._listed = {}
+            for version in self._named(""):
+                self._listed.setdefault(version.period, []).append(version)
+            for found in self._listed.values():
+                found.sort(key=lambda one: one.number)
+        return self._listed
+
+    def _named(self, ending: str) -> Iterator[Version]:
+        """Files of the folder by their names, with this behind them."""
+        for name in os.listdir(self.folder) if self.folder.is_dir() else ():
+            found = FILE.fullmatch(name.removesuffix(ending)) if name.endswith(ending) else None
+            if found is not None:
+                yield Version(self.folder / name, found["period"], int(found["version"]), found["digest"])
 
     def _set_aside(self, path: Path, reason: str) -> None:
         """Out of the way, not deleted: somebody may want to know what happened to it."""
-        aside = path.with_name(path.name + ".quarantine")
+        aside = path.with_name(path.name + QUARANTINE)
         try:
             path.replace(aside)
+        except FileNotFoundError:
+            return  # another program was faster
         except OSError as error:
             raise DataError(
-                f"{path}: {reason}, and cannot be set aside ({error.strerror}); remove it by hand"
+                f"cache file {path} {reason}, and cannot be set aside ({error.strerror}); remove it by hand"
             ) from error
-        self.notes.append(f"cache file {path} {reason}: renamed to {aside.name}, its day is fetched again")
-
-    def _sweep(self) -> None:
-        """Remove what killed writers left; a live process keeps its own."""
-        for path in self.folder.glob(".*.tmp"):
-            found = re.search(r"\.(\d+)\.tmp$", path.name)
-            if found and not _alive(int(found[1])):
-                path.unlink(missing_ok=True)
+        self.damaged.append(f"cache file {path} {reason}: renamed to {aside.name}, its period is fetched again")
 
 
-def days(start: int, end: int) -> Iterator[int]:
-    """First nanosecond of each UTC day that start <= t < end touches."""
-    return iter(range(start // DAY_NS * DAY_NS, end, DAY_NS))
-
-
-def missing(times: Column | None, start: int, end: int, interval_ns: int) -> list[tuple[int, int]]:
-    """What is not there of the bars opening from `start` (on the grid) to before `end`: [since, until) each."""
-    expected = np.arange(start, end, interval_ns, dtype=np.int64)
-    absent = expected if times is None else expected[~np.isin(expected, times, assume_unique=True)]
-    if len(absent) == 0:
-        return []
-    breaks = np.flatnonzero(np.diff(absent) > interval_ns)
-    firsts, lasts = absent[np.concatenate(([0], breaks + 1))], absent[np.concatenate((breaks, [-1]))]
-    return [(int(first), int(last) + interval_ns) for first, last in zip(firsts, lasts, strict=True)]
-
-
-def merged(old: Bars, new: Bars) -> Bars:
-    """Both, sorted by time; the new row where both have one."""
-    kept = old.taken(~np.isin(old.times, new.times))
-    both = bars_joined([kept, new], Origin(f"bars up to {stamp(new.times[-1])}"))
-    return both.taken(np.argsort(both.times, kind="stable"))
-
-
-def digest(columns: dict[str, Column], head: dict[str, Any]) -> str:
-    """sha256 over the numbers and the scales that give them their meaning."""
-    total = hashlib.sha256(f"{head.get('price_scale')}|{head.get('size_scale')}".encode())
-    for name, column in columns.items():
-        total.update(name.encode())
-        total.update(np.ascontiguousarray(column, dtype="<i8").data)
-    return total.hexdigest()
+def folder_name(kind: Kind, interval_ns: int) -> str:
+    """`trades`, `bars-1m`."""
+    return f"{kind}-{span(interval_ns)}" if interval_ns else kind
 
 
 def safe_name(text: str) -> str:
@@ -204,18 +276,10 @@ def safe_name(text: str) -> str:
     return name
 
 
-def _alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        return True
-    return True
-
-
 def _sync_folder(folder: Path) -> None:
     """Make the rename itself durable."""
+    if os.name == "nt":
+        return  # folders cannot be opened there, and renames are journaled
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

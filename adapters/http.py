@@ -10,7 +10,8 @@ import asyncio
 import ipaddress
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
@@ -33,7 +34,10 @@ Sleep = Callable[[float], Awaitable[None]]
 
 
 class Retry(msgspec.Struct, frozen=True):
-    """How often and how patiently a read is repeated. Wait before try n+1: base x 2^n, capped, times 0.5 to 1.0."""
+    """How often and how patiently a read is repeated. Wait before try n+1: anything from 0 to base x 2^n, capped.
+
+    Full jitter: many programs that failed in one moment come back spread over the whole wait.
+    """
 
     retries: int = 5
     """Tries after the first one."""
@@ -56,25 +60,30 @@ class Refused(VenueError):
 
 
 class WeightLimiter:
-    """Spends at most `limit` of request weight per minute, in the venue's fixed windows (aligned to the minute)."""
-
-    WINDOW_S = 60.0
+    """Spends at most `limit` of request weight per window, in fixed windows (aligned to their length)."""
 
     def __init__(
-        self, limit: int, *, share: float = 0.8, now: Callable[[], float] = time.time, sleep: Sleep = asyncio.sleep
+        self,
+        limit: int,
+        *,
+        window_s: float = 60.0,
+        share: float = 0.8,
+        now: Callable[[], float] = time.time,
+        sleep: Sleep = asyncio.sleep,
     ) -> None:
         self.limit = limit * share
         """A share only: the budget belongs to the IP address, and other programs live there too."""
+        self.window_s = window_s
         self.used = 0.0
         self._now = now
         self._sleep = sleep
         self._window = -1.0
 
     async def reserve(self, weight: int) -> None:
-        """Wait until `weight` fits into the current minute, then count it."""
+        """Wait until `weight` fits into the current window, then count it."""
         self._turn()
         while self.used and self.used + weight > self.limit:
-            await self._sleep(self.WINDOW_S - self._now() % self.WINDOW_S)
+            await self._sleep(self.window_s - self._now() % self.window_s)
             self._turn()
         self.used += weight
 
@@ -86,9 +95,22 @@ class WeightLimiter:
             self.used = max(self.used, float(told))
 
     def _turn(self) -> None:
-        window = self._now() // self.WINDOW_S
+        window = self._now() // self.window_s
         if window > self._window:
             self._window, self.used = window, 0.0
+
+
+class Complaint(NamedTuple):
+    """What a venue says inside an answer that HTTP calls good (Bybit: `retCode`)."""
+
+    code: int
+    message: str
+    passing: bool
+    """Whether asking again can help: too many requests, a fault inside the venue."""
+
+
+Judge = Callable[[Any], Complaint | None]
+"""What is wrong with a parsed body; None where nothing is."""
 
 
 class Answer(NamedTuple):
@@ -113,6 +135,7 @@ class JsonReader:
         timeout_s: float = 10.0,
         proxy: str | None = None,
         limiter: WeightLimiter | None = None,
+        judge: Judge | None = None,
         rng: random.Random | None = None,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
@@ -121,6 +144,7 @@ class JsonReader:
         self.timeout_s = timeout_s
         self.proxy = proxy
         self.limiter = limiter
+        self._judge = judge
         self._rng = rng or random.Random(0)
         self._sleep = sleep
 
@@ -134,19 +158,21 @@ class JsonReader:
             if self.limiter is not None:
                 await self.limiter.reserve(weight)
             answer = await self._once(url, params or {})
+            complaint = None
             if not answer.fault and 200 <= answer.status < 300:
-                return answer.body
-            last = answer.fault
+                complaint = self._judge(answer.body) if self._judge is not None else None
+                if complaint is None:
+                    return answer.body
+                if not complaint.passing:
+                    raise Refused(path, answer.status, complaint.code, complaint.message)
+            last = f"code {complaint.code}: {complaint.message}" if complaint else answer.fault
             self._stop_where_asking_on_is_wrong(path, answer)
             if attempt + 1 < tries:
-                await self._sleep(max(answer.wait_s, self._backoff(attempt)))
+                await self._sleep(max(answer.wait_s, backoff_s(self.retry, attempt, self._rng)))
         raise VenueError(
             f"{url.partition('?')[0]}: no good answer in {tries} tries, the last one: {last}; "
             "check the connection and the venue's status page, or raise `retries`"
         )
-
-    def _backoff(self, attempt: int) -> float:
-        return min(self.retry.cap_s, self.retry.base_s * 2.0**attempt) * (0.5 + self._rng.random() / 2)
 
     def _stop_where_asking_on_is_wrong(self, path: str, answer: Answer) -> None:
         if answer.status in BANNED_STATUS:
@@ -192,6 +218,11 @@ class JsonReader:
         raise VenueError(f"{urlsplit(url).path}: more than {REDIRECTS_MAX} redirects; check `base_url`")
 
 
+def backoff_s(retry: Retry, attempt: int, rng: random.Random) -> float:
+    """Seconds to wait after failed try number `attempt` (from 0)."""
+    return min(retry.cap_s, retry.base_s * 2.0**attempt) * rng.random()
+
+
 async def _body(response: aiohttp.ClientResponse) -> bytes:
     parts, size = [], 0
     async for part in response.content.iter_chunked(1 << 16):
@@ -203,8 +234,7 @@ async def _body(response: aiohttp.ClientResponse) -> bytes:
 
 
 def _answer(status: int, headers: Mapping[str, str], raw: bytes) -> Answer:
-    told = headers.get("Retry-After", "").strip()
-    wait_s = float(told) if told.isdigit() and len(told) < 10 else 0.0
+    wait_s = retry_after_s(headers)
     shown = raw[:ANSWER_SHOWN].decode("utf-8", "replace").replace("\n", " ")
     try:
         body = msgspec.json.decode(raw)
@@ -213,11 +243,29 @@ def _answer(status: int, headers: Mapping[str, str], raw: bytes) -> Answer:
     return Answer(status, body, "" if 200 <= status < 300 else f"HTTP {status} {shown}", wait_s)
 
 
+def retry_after_s(headers: Mapping[str, str]) -> float:
+    """`Retry-After` in seconds; 0 where there is none, or a date."""
+    told = headers.get("Retry-After", "").strip()
+    return float(told) if told.isdigit() and len(told) < 10 else 0.0
+
+
 def venue_words(body: Any) -> tuple[int | None, str]:
     """`code` and `msg` of a Binance error body; (None, "") for anything else."""
     if isinstance(body, dict) and isinstance(body.get("code"), int):
         return body["code"], str(body.get("msg", ""))[:ANSWER_SHOWN]
     return None, ""
+
+
+@asynccontextmanager
+async def session_of(given: aiohttp.ClientSession | None) -> AsyncIterator[aiohttp.ClientSession]:
+    """The host program's session, left open; or one of our own for the length of the block."""
+    import aiohttp
+
+    if given is not None:
+        yield given
+        return
+    async with aiohttp.ClientSession(headers={"User-Agent": "anyclock"}) as session:
+        yield session
 
 
 # --- where we may go ------------------------------------------------------------------------------------------------

@@ -25,11 +25,11 @@ import numpy as np
 
 from adapters.columns import DAY_NS, Bars, Origin, bars_tape, grid_origin
 from adapters.decimals import Column, Decimals
-from core.errors import DataError
+from core.errors import DataError, UsageError
 from core.instruments import decimals_of
 from core.notation import Timestamp
 from core.ports import HistorySource
-from core.tape import Tape
+from core.tape import Kind, Tape
 
 YEAR_NS = 365 * DAY_NS
 START_NS = 1_704_067_200_000_000_000
@@ -86,9 +86,18 @@ class SyntheticSource(
                 yield name, f"expected at most {DIGITS_MAX.scaleb(-decimals_of(unit)):f} on a grid of {unit}"
 
     def open(
-        self, *, venue: str, symbol: str, interval_ns: int, seed: int = 0, cache: Path | None = None
+        self,
+        *,
+        venue: str,
+        symbol: str,
+        kind: Kind = "bars",
+        interval_ns: int = 0,
+        seed: int = 0,
+        cache: Path | None = None,
     ) -> HistorySource:
         """The market of one symbol. `cache` has no meaning here: making it again is as fast as reading it."""
+        if kind != "bars":
+            raise UsageError(f"source of {symbol}: the synthetic market has bars and no {kind}: read them from a file")
         words = [seed, *np.frombuffer(hashlib.sha256(symbol.encode()).digest(), dtype="<u4").tolist()]
         entropy = words if self.seed is None else [self.seed]
         return SyntheticHistory(self, venue=venue, symbol=symbol, interval_ns=interval_ns, entropy=tuple(entropy))

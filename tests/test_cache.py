@@ -1,184 +1,343 @@
-"""The cache of bars: what it holds is what its rows say, and damage is set aside, never used."""
+"""The cache: what it holds is what its files say, whole or not at all, and damage is set aside, never used."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.cache import BarCache, missing, safe_name
-from adapters.columns import Bars
-from adapters.decimals import Decimals
-from core.errors import DataError
+from adapters import cache, tape_file
+from adapters.cache import QUARANTINE, Shelf, safe_name
+from adapters.cache_periods import period_of, periods, union, within, without
+from adapters.columns import DAY_NS
+from adapters.tape_file import StoredTape, open_tape
+from core.errors import DataError, VenueError
+from core.tape import Kind
+from fake_fetcher import HOLE, MAY_4, MINUTE, FakeFetcher, history, loaded, rows_in, rows_of
 
 pytest.importorskip("pyarrow")
-
-MINUTE = 60_000_000_000
-DAY = 1440 * MINUTE
-MAY_4 = 1746316800_000000000
-"""2025-05-04T00:00:00Z."""
+HOUR = 60 * MINUTE
 
 
-def bars(times: list[int], price: int = 1000, scale: int = 1) -> Bars:
-    column = np.full(len(times), price, dtype=np.int64)
-    volume = Decimals(np.arange(len(times), dtype=np.int64), 3)
-    return Bars(np.array(times, dtype=np.int64), *[Decimals(column, scale)] * 4, volume)
+def shelf(root: Path, kind: Kind = "trades", symbol: str = "X") -> Shelf:
+    return Shelf(root, venue="fake-linear", symbol=symbol, kind=kind, interval_ns=MINUTE if kind == "bars" else 0)
 
 
-def minutes(start: int, count: int) -> list[int]:
-    return [start + i * MINUTE for i in range(count)]
+def files(root: Path) -> list[str]:
+    return sorted(path.name for path in root.rglob("*.parquet*"))
 
 
-def cache(root: Path, symbol: str = "BTCUSDT", interval: int = MINUTE) -> BarCache:
-    return BarCache(root, venue="binance-usdm", symbol=symbol, interval_ns=interval)
+def flip(path: Path, at: int, bit: int = 0x10) -> None:
+    raw = bytearray(path.read_bytes())
+    raw[at] ^= bit
+    path.write_bytes(raw)
 
 
-def day_file(root: Path, day: str = "2025-05-04") -> Path:
-    return root / "binance-usdm" / "BTCUSDT" / "bars-1m" / f"{day}.parquet"
+# --- ranges and periods ---------------------------------------------------------------------------------------------
+
+SPANS = st.lists(
+    st.tuples(st.integers(0, 40), st.integers(0, 12)).map(lambda one: (one[0], one[0] + one[1])), max_size=6
+)
 
 
-def test_rows_come_back_as_they_went_in_one_file_a_day(tmp_path: Path) -> None:
-    """Three days of rows make three files under venue, symbol and interval."""
-    cache(tmp_path).write(bars(minutes(MAY_4 + DAY - MINUTE, 1442)))
-    names = sorted(path.name for path in day_file(tmp_path).parent.iterdir())
-    assert names == ["2025-05-04.parquet", "2025-05-05.parquet", "2025-05-06.parquet"]
-    back = cache(tmp_path).read(MAY_4, MAY_4 + 3 * DAY)
-    assert back is not None and back.times.tolist() == minutes(MAY_4 + DAY - MINUTE, 1442)
-    assert back.open.at_scale(1).tolist() == [1000] * 1442
-    assert back.volume.at_scale(3).tolist() == list(range(1442))
-    part = cache(tmp_path).read(MAY_4 + DAY, MAY_4 + DAY + 3 * MINUTE)
-    assert part is not None and len(part) == 3
-    assert cache(tmp_path).read(MAY_4 - DAY, MAY_4) is None
+@given(SPANS, st.integers(0, 45), st.integers(0, 45))
+def test_what_is_left_and_what_is_there_are_the_whole_and_never_overlap(
+    spans: list[tuple[int, int]], low: int, high: int
+) -> None:
+    """Against sets of single moments."""
+    there = {at for since, until in spans for at in range(since, until)}
+    left = without((low, high), spans)
+    inside = within(union(spans), low, high)
+    assert {at for since, until in left for at in range(since, until)} == set(range(low, high)) - there
+    assert {at for since, until in inside for at in range(since, until)} == set(range(low, high)) & there
+    assert all(since < until for since, until in [*left, *inside])
+    assert left == union(left) and union(spans) == union(union(spans))
 
 
-def test_a_second_write_adds_to_the_day_and_wins_where_both_have_a_row(tmp_path: Path) -> None:
-    """Scales may differ between writes: 100.0 and 100.05 stand side by side."""
-    store = cache(tmp_path)
-    store.write(bars(minutes(MAY_4, 3)))
-    store.write(bars(minutes(MAY_4 + 2 * MINUTE, 2), price=10005, scale=2))
-    back = store.read(MAY_4, MAY_4 + DAY)
-    assert back is not None and back.times.tolist() == minutes(MAY_4, 4)
-    assert back.close.at_scale(2).tolist() == [10000, 10000, 10005, 10005]
+@pytest.mark.parametrize(
+    ("kind", "interval", "name", "days"),
+    [
+        ("trades", 0, "2024-02-29", 1),
+        ("depth", 0, "2024-02-29", 1),
+        ("bars", MINUTE, "2024-02", 29),  # a leap year
+        ("marks", HOUR, "2024-02", 29),
+        ("bars", DAY_NS, "2024", 366),
+        ("bars", 7 * DAY_NS, "2024", 366),
+        ("funding", 0, "2024", 366),
+    ],
+)
+def test_ticks_are_kept_by_day_bars_by_month_and_what_is_rare_by_year(
+    kind: Kind, interval: int, name: str, days: int
+) -> None:
+    at = 1709208000_000000000  # 2024-02-29T12:00:00Z
+    period = period_of(kind, interval, at)
+    assert (period.name, (period.until - period.since) // DAY_NS) == (name, days)
+    first, second = periods(kind, interval, at, period.until + 1)
+    assert first == period and second.since == period.until
 
 
-def test_missing_is_computed_from_the_rows() -> None:
-    """An unfinished day, a hole and an empty range, to the minute."""
-    held = np.array(minutes(MAY_4, 3) + minutes(MAY_4 + 5 * MINUTE, 2))
-    assert missing(held, MAY_4, MAY_4 + 10 * MINUTE, MINUTE) == [
-        (MAY_4 + 3 * MINUTE, MAY_4 + 5 * MINUTE),
-        (MAY_4 + 7 * MINUTE, MAY_4 + 10 * MINUTE),
-    ]
-    assert missing(None, MAY_4, MAY_4 + 2 * MINUTE, MINUTE) == [(MAY_4, MAY_4 + 2 * MINUTE)]
-    assert missing(held, MAY_4, MAY_4 + 3 * MINUTE, MINUTE) == []
-    assert missing(None, MAY_4, MAY_4, MINUTE) == []
+# --- what is kept ---------------------------------------------------------------------------------------------------
 
 
-@given(st.sets(st.integers(0, 40)))
-def test_held_and_missing_are_the_whole_range_and_never_overlap(held: set[int]) -> None:
-    """For any set of rows."""
-    times = np.array(sorted(MAY_4 + i * MINUTE for i in held), dtype=np.int64)
-    told = missing(times, MAY_4, MAY_4 + 41 * MINUTE, MINUTE)
-    absent = {(at - MAY_4) // MINUTE for since, until in told for at in range(since, until, MINUTE)}
-    assert absent == set(range(41)) - held
-    assert all(until < since for (_, until), (since, _) in pairwise(told))
+@pytest.mark.parametrize("kind", ["trades", "bars"])
+def test_what_was_fetched_once_is_not_asked_for_again(tmp_path: Path, kind: Kind) -> None:
+    """Three days; then the same, a part of it, and a longer range, of which the missing ends alone are asked for."""
+    start, end = MAY_4 + DAY_NS, MAY_4 + 4 * DAY_NS
+    venue = FakeFetcher()
+    first = loaded(tmp_path, kind, start, end, venue)
+    assert venue.asked == [(start, end)]
+    again = loaded(tmp_path, kind, start, end, venue)
+    part = loaded(tmp_path, kind, start + 5 * HOUR, end - 7 * HOUR, venue)
+    assert venue.asked == [(start, end)] and again.tape_id == first.tape_id
+    assert rows_in(part) == [row for row in rows_in(first) if start + 5 * HOUR <= opened(kind, row) < end - 7 * HOUR]
+    longer = loaded(tmp_path, kind, start - HOUR, end + HOUR, venue)
+    assert venue.asked[1:] == [(start - HOUR, start), (end, end + HOUR)]
+    assert rows_in(longer) == rows_in(loaded(None, kind, start - HOUR, end + HOUR))
+
+
+def opened(kind: Kind, row: tuple[int, ...]) -> int:
+    return row[0] - (MINUTE if kind == "bars" else 0)
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    kind=st.sampled_from(["trades", "bars"]),
+    ranges=st.lists(st.tuples(st.integers(0, 95), st.integers(1, 60)), min_size=1, max_size=5),
+)
+def test_any_ranges_in_any_order_make_the_same_rows_and_the_same_id(
+    tmp_path_factory: pytest.TempPathFactory, kind: Kind, ranges: list[tuple[int, int]]
+) -> None:
+    """Hours of four days, overlapping as they may: then all of them, nothing twice and nothing missing."""
+    root = tmp_path_factory.mktemp("cache")
+    for hour, hours in ranges:
+        loaded(root, kind, MAY_4 + hour * HOUR, MAY_4 + min(hour + hours, 96) * HOUR)
+    venue = FakeFetcher()
+    whole = loaded(root, kind, MAY_4, MAY_4 + 4 * DAY_NS, venue)
+    assert rows_in(whole) == rows_in(loaded(None, kind, MAY_4, MAY_4 + 4 * DAY_NS))
+    once = tmp_path_factory.mktemp("once")
+    assert whole.tape_id == loaded(once, kind, MAY_4, MAY_4 + 4 * DAY_NS).tape_id
+    had = union((hour * HOUR, min(hour + hours, 96) * HOUR) for hour, hours in ranges)
+    assert union(venue.asked) == [(MAY_4 + low, MAY_4 + high) for low, high in without((0, 96 * HOUR), had)]
+
+
+def test_a_hole_of_the_venue_is_kept_as_such_and_told(tmp_path: Path) -> None:
+    """Seven minutes it does not have: asked for once, listed as a gap in every run, filled in none."""
+    venue = FakeFetcher()
+    for _ in range(2):
+        tape = loaded(tmp_path, "bars", MAY_4, MAY_4 + DAY_NS, venue)
+        assert len(tape) == 1440 - 7
+        assert [(gap.since, gap.until, gap.rows) for gap in tape.gaps] == [(*HOLE, 7)]
+        assert any("all holes are the venue's" in note for note in tape.notes)
+    assert len(venue.asked) == 1
+
+
+def test_a_range_without_a_row_is_kept_too(tmp_path: Path) -> None:
+    """The venue has answered that there is nothing: it is not asked again, and the run says what it found."""
+    venue = FakeFetcher()
+    for _ in range(2):
+        with pytest.raises(DataError, match="no bars from 2025-05-04 10:00:00Z to 2025-05-04 10:07:00Z"):
+            loaded(tmp_path, "bars", *HOLE, venue)
+    assert len(venue.asked) == 1
+
+
+def test_what_is_younger_than_two_minutes_counts_now_and_is_asked_for_again(tmp_path: Path) -> None:
+    """A venue may need a moment to publish the last trades."""
+    now = MAY_4 + 10 * HOUR
+    trades = rows_of("trades", "X", 0, MAY_4, now)
+    kept = Shelf(tmp_path, venue="fake-linear", symbol="X", kind="trades", now=lambda: now)
+    kept.folder.mkdir(parents=True)
+    kept.add([(trades, MAY_4, now)])
+    assert kept.missing(MAY_4, now) == [(now - 120_000_000_000, now)]
+    assert sum(map(len, kept.parts(MAY_4, now))) == len(trades)
+
+
+def test_ticks_from_the_cache_stay_on_the_disk(tmp_path: Path) -> None:
+    tape = loaded(tmp_path, "trades", MAY_4, MAY_4 + 3 * DAY_NS)
+    parts = getattr(tape, "parts", ())
+    assert len(parts) == 3 and all(isinstance(part, StoredTape) and part.is_whole for part in parts)
+
+
+def test_progress_tells_rows_so_far_and_how_many_there_may_be(tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    for _ in range(2):
+        asyncio.run(history(tmp_path, "bars", MAY_4, MAY_4 + 2 * DAY_NS).load(lambda *seen: told.append(seen)))
+    assert told == [(1433, 2866), (2873, 2873), (2873, 2873)]
+
+
+# --- what goes wrong ------------------------------------------------------------------------------------------------
+
+
+def test_what_was_answered_before_the_venue_went_away_is_kept(tmp_path: Path) -> None:
+    venue = FakeFetcher(fails_after=2)
+    with pytest.raises(VenueError, match="the fake venue is gone"):
+        loaded(tmp_path, "trades", MAY_4, MAY_4 + 4 * DAY_NS, venue)
+    assert shelf(tmp_path).missing(MAY_4, MAY_4 + 4 * DAY_NS) == [(MAY_4 + 2 * DAY_NS, MAY_4 + 4 * DAY_NS)]
+
+
+def test_ctrl_c_loses_nothing_that_was_answered(tmp_path: Path) -> None:
+    """Canceled in the middle of the third day of bars, which are written a month at a time."""
+
+    async def canceled() -> None:
+        venue = FakeFetcher()
+        task = asyncio.create_task(history(tmp_path, "bars", MAY_4, MAY_4 + 5 * DAY_NS, venue).load())
+        while venue.parts < 3:
+            await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(canceled())
+    (left,) = shelf(tmp_path, "bars").missing(MAY_4, MAY_4 + 5 * DAY_NS)
+    assert left[0] >= MAY_4 + 2 * DAY_NS and left[1] == MAY_4 + 5 * DAY_NS
 
 
 @pytest.mark.parametrize("share", [i / 23 for i in range(24)])
-def test_a_flipped_bit_anywhere_is_never_read_as_data(tmp_path: Path, share: float) -> None:
-    """Either the rows are the very same (a byte nobody reads) or the file is set aside and reported."""
-    cache(tmp_path).write(bars(minutes(MAY_4, 1440)))
-    path = day_file(tmp_path)
-    raw = bytearray(path.read_bytes())
-    raw[int(share * (len(raw) - 1))] ^= 0x10
-    path.write_bytes(raw)
-    store = cache(tmp_path)
-    back = store.read(MAY_4, MAY_4 + DAY)
-    if back is None:
-        assert path.with_name("2025-05-04.parquet.quarantine").exists() and not path.exists()
-        assert len(store.notes) == 1 and str(path) in store.notes[0] and "fetched again" in store.notes[0]
-    else:
-        assert back.times.tolist() == minutes(MAY_4, 1440) and back.volume.at_scale(3).tolist() == list(range(1440))
-        assert back.high.at_scale(1).tolist() == [1000] * 1440
+def test_a_flipped_bit_anywhere_is_noticed_named_and_fetched_again(tmp_path: Path, share: float) -> None:
+    """Whatever it is part of: rows, page headers, statistics, the footer, bytes that nobody reads."""
+    first = loaded(tmp_path, "trades", MAY_4, MAY_4 + DAY_NS)
+    (path,) = tmp_path.rglob("*.parquet")
+    flip(path, int(share * (path.stat().st_size - 1)))
+    venue = FakeFetcher()
+    again = loaded(tmp_path, "trades", MAY_4, MAY_4 + DAY_NS, venue)
+    assert again.tape_id == first.tape_id and venue.asked == [(MAY_4, MAY_4 + DAY_NS)]
+    assert path.with_name(path.name + QUARANTINE).exists() and not path.exists()
+    assert any(str(path) in note and "fetched again" in note for note in again.notes)
+
+
+def test_damage_that_cannot_be_fetched_again_ends_with_the_command_that_repairs(tmp_path: Path) -> None:
+    """Exit code 3, the file's name, what failed and what to do."""
+    loaded(tmp_path, "trades", MAY_4, MAY_4 + DAY_NS)
+    (path,) = tmp_path.rglob("*.parquet")
+    flip(path, 100)
+    with pytest.raises(DataError, match=r"python -m core\.run data repair") as told:
+        loaded(tmp_path, "trades", MAY_4, MAY_4 + DAY_NS, FakeFetcher(fails_after=0))
+    assert str(path) in str(told.value) and "the fake venue is gone" in str(told.value) and told.value.exit_code == 3
 
 
 @pytest.mark.parametrize("length", [0, 1, 8, 500])
 def test_a_truncated_file_is_set_aside(tmp_path: Path, length: int) -> None:
-    """Also one of no bytes."""
-    cache(tmp_path).write(bars(minutes(MAY_4, 1440)))
-    path = day_file(tmp_path)
+    loaded(tmp_path, "trades", MAY_4, MAY_4 + DAY_NS)
+    (path,) = tmp_path.rglob("*.parquet")
     path.write_bytes(path.read_bytes()[:length])
-    assert cache(tmp_path).read(MAY_4, MAY_4 + DAY) is None
-    assert not path.exists()
+    store = shelf(tmp_path)
+    assert store.missing(MAY_4, MAY_4 + DAY_NS) == [(MAY_4, MAY_4 + DAY_NS)]
+    assert not path.exists() and len(store.damaged) == 1
 
 
 def test_a_good_file_in_the_wrong_place_is_set_aside(tmp_path: Path) -> None:
-    """Other symbol, other day, other interval: its metadata says so, the name does not count."""
-    cache(tmp_path, "ETHUSDT").write(bars(minutes(MAY_4, 5)))
-    foreign = tmp_path / "binance-usdm" / "ETHUSDT" / "bars-1m" / "2025-05-04.parquet"
-    day_file(tmp_path).parent.mkdir(parents=True)
-    shutil.copy(foreign, day_file(tmp_path))
-    store = cache(tmp_path)
-    assert store.read(MAY_4, MAY_4 + DAY) is None
-    assert "says symbol 'ETHUSDT', expected 'BTCUSDT'" in store.notes[0]
-    store = cache(tmp_path, "ETHUSDT")
-    shutil.copy(foreign, foreign.with_name("2025-05-05.parquet"))
-    back = store.read(MAY_4, MAY_4 + 2 * DAY)
-    assert back is not None and len(back) == 5 and "says day '2025-05-04'" in store.notes[0]
+    """Another symbol's, or another day's: what the file says counts, its place and name do not."""
+    loaded(tmp_path, "trades", MAY_4, MAY_4 + DAY_NS)
+    (path,) = tmp_path.rglob("*.parquet")
+    other = shelf(tmp_path, symbol="Y")
+    other.folder.mkdir(parents=True)
+    shutil.copy(path, other.folder / path.name)
+    assert other.missing(MAY_4, MAY_4 + DAY_NS) == [(MAY_4, MAY_4 + DAY_NS)]
+    assert (
+        "says it is ('fake-linear', 'X', 'trades', 0), expected ('fake-linear', 'Y', 'trades', 0)" in other.damaged[0]
+    )
+    shutil.copy(path, path.with_name(path.name.replace("05-04", "05-05")))
+    store = shelf(tmp_path)
+    assert store.missing(MAY_4, MAY_4 + 2 * DAY_NS) == [(MAY_4 + DAY_NS, MAY_4 + 2 * DAY_NS)]
+    assert "holds another period than 2025-05-05" in store.damaged[0]
 
 
-def test_a_killed_writer_leaves_no_half_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is cut off before the rename is invisible, and swept away by the next writer once its process is gone."""
-    store = cache(tmp_path)
-    store.write(bars(minutes(MAY_4, 3)))
+def test_a_file_of_another_schema_version_is_fetched_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(tape_file, "SCHEMA_VERSION", 1)
+        loaded(tmp_path, "trades", MAY_4, MAY_4 + DAY_NS)
+    venue = FakeFetcher()
+    tape = loaded(tmp_path, "trades", MAY_4, MAY_4 + DAY_NS, venue)
+    assert len(tape) == 400 and venue.asked == [(MAY_4, MAY_4 + DAY_NS)]
+    assert any("schema version 1; expected version 2" in note for note in tape.notes)
+
+
+def test_a_damaged_version_leaves_the_one_before_it(tmp_path: Path) -> None:
+    """Half a day, then the whole: when the second file breaks the first still counts."""
+    loaded(tmp_path, "trades", MAY_4, MAY_4 + 12 * HOUR)
+    loaded(tmp_path, "trades", MAY_4, MAY_4 + DAY_NS)
+    (path,) = tmp_path.rglob("2025-05-04.v2.*.parquet")
+    flip(path, 50)
+    venue = FakeFetcher()
+    tape = loaded(tmp_path, "trades", MAY_4, MAY_4 + DAY_NS, venue)
+    assert len(tape) == 400 and venue.asked == [(MAY_4 + 12 * HOUR, MAY_4 + DAY_NS)]
+    assert [name.split(".")[1] for name in files(tmp_path)] == ["v1", "v2", "v3"]
+
+
+def test_a_run_that_reads_a_version_is_not_disturbed_by_the_next_one(tmp_path: Path) -> None:
+    """Versions that were replaced stay for a day, then the next writer removes them."""
+    half = loaded(tmp_path, "trades", MAY_4, MAY_4 + 12 * HOUR)
+    before = rows_in(half)
+    loaded(tmp_path, "trades", MAY_4, MAY_4 + 18 * HOUR)
+    assert rows_in(half) == before
+    for path in tmp_path.rglob("*.parquet"):
+        os.utime(path, (0, 0))
+    loaded(tmp_path, "trades", MAY_4, MAY_4 + DAY_NS)
+    assert [name.split(".")[1] for name in files(tmp_path)] == ["v2", "v3"]
+
+
+def test_a_writer_that_dies_before_the_rename_leaves_nothing_that_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it left is swept away by the next writer."""
+    store = shelf(tmp_path)
+    store.folder.mkdir(parents=True)
+    day = (rows_of("trades", "X", 0, MAY_4, MAY_4 + DAY_NS), MAY_4, MAY_4 + DAY_NS)
 
     def killed(path: Path, target: Path) -> None:
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "replace", killed)
-        with pytest.raises(KeyboardInterrupt):
-            store.write(bars(minutes(MAY_4, 10)))
-    back = store.read(MAY_4, MAY_4 + DAY)
-    assert back is not None and len(back) == 3
-    folder = day_file(tmp_path).parent
-    (left,) = folder.glob(".*.tmp")
-    left.rename(folder / ".2025-05-04.parquet.999999999.tmp")
-    store.write(bars(minutes(MAY_4, 10)))
-    assert [path.name for path in folder.iterdir()] == ["2025-05-04.parquet"]
+    for module in (tape_file, cache):
+        with monkeypatch.context() as patch:
+            patch.setattr(module.Path, "replace", killed)
+            with pytest.raises(KeyboardInterrupt):
+                store.add([day])
+    (store.folder / ".2025-05-04.v1.1.new").write_bytes(b"half")
+    assert shelf(tmp_path).missing(MAY_4, MAY_4 + DAY_NS) == [(MAY_4, MAY_4 + DAY_NS)]
+    store.add([day])
+    assert [path.name.split(".")[:2] for path in store.folder.iterdir()] == [["2025-05-04", "v1"]]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_folder_without_permission_is_told_by_name(tmp_path: Path) -> None:
-    """One DataError with the path, no leftovers."""
     tmp_path.chmod(0o500)
-    with pytest.raises(DataError, match=r"2025-05-04.parquet: cannot be written"):
-        cache(tmp_path).write(bars(minutes(MAY_4, 1)))
+    with pytest.raises(DataError, match="trades: cannot be written"):
+        loaded(tmp_path, "trades", MAY_4, MAY_4 + HOUR)
 
 
 def test_a_root_that_is_a_file_is_told_by_name(tmp_path: Path) -> None:
-    """The path of the file that could not be written is in the message."""
     root = tmp_path / "cache"
     root.write_text("not a folder")
-    with pytest.raises(DataError, match=r"2025-05-04.parquet: cannot be written"):
-        cache(root).write(bars(minutes(MAY_4, 1)))
+    with pytest.raises(DataError, match="trades: cannot be written"):
+        loaded(root, "trades", MAY_4, MAY_4 + HOUR)
+
+
+def test_a_full_disk_ends_with_the_folder_and_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the operating system says it: no space left on device."""
+
+    def full(handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(tape_file.os, "fsync", full)
+    with pytest.raises(DataError, match=r"No space left on device.*free space"):
+        loaded(tmp_path, "trades", MAY_4, MAY_4 + HOUR)
+
+
+# --- names ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     "symbol", ["../../x", "..", ".", "/etc/passwd", "a\\b", "BTC/USDT:USDT", "a\x00b", "币安人生USDT", "~root"]
 )
 def test_no_symbol_leaves_the_cache(tmp_path: Path, symbol: str) -> None:
-    """Every symbol is one folder below the venue's, and two symbols never share one."""
-    store = cache(tmp_path, symbol)
-    assert (tmp_path / "binance-usdm").resolve() == store.folder.resolve().parents[1]
-    store.write(bars(minutes(MAY_4, 2)))
-    back = cache(tmp_path, symbol).read(MAY_4, MAY_4 + DAY)
-    assert back is not None and len(back) == 2
+    """Every symbol is one folder below the venue's."""
+    store = shelf(tmp_path, symbol=symbol)
+    assert (tmp_path / "tapes" / "fake-linear").resolve() == store.folder.resolve().parents[1]
 
 
 @given(st.text(max_size=30), st.text(max_size=30))
@@ -192,3 +351,14 @@ def test_safe_names_are_plain_and_tell_symbols_apart(one: str, other: str) -> No
             return
     assert all(name.isascii() and not set(name) & set("/\\:\x00~") and name[0] != "." for name in names)
     assert (names[0] == names[1]) == (one == other)
+
+
+def test_a_files_name_carries_the_first_digits_of_its_sha256(tmp_path: Path) -> None:
+    """As any tool computes it."""
+    import hashlib
+
+    loaded(tmp_path, "trades", MAY_4, MAY_4 + HOUR)
+    (path,) = tmp_path.rglob("*.parquet")
+    assert path.name == f"2025-05-04.v1.{hashlib.sha256(path.read_bytes()).hexdigest()[:16]}.parquet"
+    assert open_tape(path).head.answered == ((MAY_4, MAY_4 + HOUR),)
+    assert np.all(np.diff(open_tape(path).load().columns["ts"]) >= 0)

@@ -12,13 +12,16 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from adapters.http import (
+    Complaint,
     JsonReader,
     Refused,
     Retry,
     WeightLimiter,
+    backoff_s,
     is_loopback,
     refuse_plain_http,
     refuse_redirect,
+    session_of,
 )
 from core.errors import VenueError
 
@@ -58,14 +61,15 @@ async def test_one_request_above_the_whole_budget_still_goes_out() -> None:
 
 
 async def test_back_off_is_capped_and_the_same_for_the_same_seed() -> None:
-    """Injected chance: two readers with one seed wait alike."""
+    """Full jitter of injected chance: from 0 to 1, 2, 4, 8, 8 ... s, and the whole of it is used."""
+    retry = Retry(base_s=1, cap_s=8)
     waits = []
     for _ in range(2):
-        reader = JsonReader(None, retry=Retry(base_s=1, cap_s=8), rng=random.Random(5))  # type: ignore[arg-type]
-        waits.append([reader._backoff(attempt) for attempt in range(12)])
+        chance = random.Random(5)
+        waits.append([backoff_s(retry, attempt, chance) for attempt in range(200)])
     assert waits[0] == waits[1]
-    assert all(min(8.0, 2.0**n) / 2 <= wait <= min(8.0, 2.0**n) for n, wait in enumerate(waits[0]))
-    assert len(set(waits[0][4:])) > 1
+    assert all(0 <= wait <= min(8.0, 2.0**n) for n, wait in enumerate(waits[0]))
+    assert min(waits[0][3:]) < 0.5 and max(waits[0][3:]) > 7.5
 
 
 async def test_redirects_are_followed_on_the_same_host_only() -> None:
@@ -92,6 +96,58 @@ async def test_redirects_are_followed_on_the_same_host_only() -> None:
             await reader.get_json(url + "/loop")
         with pytest.raises(Refused, match="HTTP 404"):
             await reader.get_json(url + "/nowhere")
+
+
+async def test_a_body_that_drips_is_given_up_as_a_whole() -> None:
+    """Bytes that keep coming do not help: the whole answer has `timeout_s`."""
+    release = asyncio.Event()
+
+    async def drips(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b"[")
+        while not release.is_set():
+            await response.write(b" ")
+            await asyncio.sleep(0)
+        return response
+
+    app = web.Application()
+    app.router.add_get("/x", drips)
+    async with TestServer(app) as server, aiohttp.ClientSession() as session:
+        reader = JsonReader(session, retry=Retry(retries=0), timeout_s=0.05, sleep=no_sleep)
+        with pytest.raises(VenueError, match=r"in 1 tries, the last one: nothing within 0.05 s"):
+            await reader.get_json(str(server.make_url("/x")))
+        release.set()
+
+
+async def test_what_a_venue_says_against_an_answer_decides_whether_to_ask_again() -> None:
+    """HTTP 200 both times: a passing complaint is asked again, a lasting one is the end."""
+    bodies = [{"bad": 1}, {"ok": 1}, {"bad": 2}]
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        return web.json_response(bodies.pop(0))
+
+    def judge(body: dict[str, int]) -> Complaint | None:
+        return Complaint(body["bad"], "no", passing=body["bad"] == 1) if "bad" in body else None
+
+    app = web.Application()
+    app.router.add_get("/x", answer)
+    async with TestServer(app) as server, aiohttp.ClientSession() as session:
+        reader = JsonReader(session, judge=judge, sleep=no_sleep)
+        assert await reader.get_json(str(server.make_url("/x"))) == {"ok": 1}
+        with pytest.raises(Refused, match="HTTP 200, code 2: no"):
+            await reader.get_json(str(server.make_url("/x")))
+
+
+async def test_a_session_of_the_host_stays_open_and_one_of_ours_does_not() -> None:
+    """Whoever opened it closes it."""
+    async with aiohttp.ClientSession() as host:
+        async with session_of(host) as given:
+            assert given is host
+        assert not host.closed
+    async with session_of(None) as ours:
+        assert not ours.closed
+    assert ours.closed
 
 
 class Waiting:

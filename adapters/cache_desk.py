@@ -1,0 +1,267 @@
+"""What one may do with the cache apart from running on it: look, check, mend, download, take out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import unquote
+
+import msgspec
+import numpy as np
+
+from adapters.binance.history import BinanceSource
+from adapters.bybit.history import BybitSource
+from adapters.cache import QUARANTINE, TAPES, Shelf, folder_name
+from adapters.cache_periods import Span, period_named, union, within, without
+from adapters.cache_rows import played
+from adapters.ccxt_venue import CcxtSource
+from adapters.columns import Origin, span, stamp
+from adapters.fetched_history import FetchedHistory
+from adapters.remote_source import RemoteSource
+from adapters.tape_file import Head, open_tape, read_head, write_tape
+from core.errors import DataError, UsageError
+from core.notation import interval_ns
+from core.tape import COLUMNS, SIZES, Gap, Kind, Rows, is_number
+
+EXPORT_ROWS = 50_000
+"""Rows of a CSV file written at once."""
+Told = Callable[[str, int, int], None]
+"""(what, done, total)"""
+
+
+class Listed(msgspec.Struct, frozen=True):
+    """What is kept of one kind of rows of one symbol."""
+
+    venue: str
+    symbol: str
+    kind: Kind
+    interval: str
+    """`1m`; empty where there is none."""
+    rows: int
+    files: int
+    bytes: int
+    answered: list[Span]
+    """Ranges for which the venue has answered, int nanoseconds UTC: what lies between them was never fetched."""
+    gaps: list[Gap]
+    """Holes inside of them: the venue's."""
+
+
+class Damaged(NamedTuple):
+    """A file of the cache that is not what it should be."""
+
+    path: Path
+    reason: str
+
+
+class CacheDesk:
+    """The cache below `root`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    # --- looking ----------------------------------------------------------------------------------------------------
+
+    def listing(self) -> list[Listed]:
+        """What there is, by what the files say; nothing is checked. Raises DataError for a file that says nothing."""
+        found = []
+        for shelf in self.shelves():
+            versions = shelf.versions()
+            heads = [read_head(version.path) for version in versions]
+            if not heads:
+                continue
+            found.append(
+                Listed(
+                    shelf.venue,
+                    shelf.symbol,
+                    shelf.kind,
+                    span(shelf.interval_ns) if shelf.interval_ns else "",
+                    sum(head.rows for head in heads),
+                    len(heads),
+                    sum(version.path.stat().st_size for version in versions),
+                    union(one for head in heads for one in head.answered),
+                    [gap for head in heads for gap in _of_the_venue(head)],
+                )
+            )
+        return found
+
+    def shelves(self) -> Iterator[Shelf]:
+        """Every kind of rows of every symbol that has a folder, in order of names."""
+        for folder in sorted((self.root / TAPES).glob("*/*/*")):
+            name, _, interval = folder.name.partition("-")
+            if name not in COLUMNS or not folder.is_dir():
+                continue
+            kind: Any = name
+            yield Shelf(
+                self.root,
+                venue=unquote(folder.parent.parent.name),
+                symbol=unquote(folder.parent.name),
+                kind=kind,
+                interval_ns=interval_ns(interval) if interval else 0,
+            )
+
+    def verify(self, told: Told | None = None, *, rows: bool = False) -> tuple[int, list[Damaged]]:
+        """How many files there are and which of them are damaged. `rows`: read every row too, not the bytes alone."""
+        files = [(shelf, version) for shelf in self.shelves() for version in shelf.versions()]
+        damaged = []
+        for done, (shelf, version) in enumerate(files, start=1):
+            reason = shelf.damage(version)
+            if reason is None and rows:
+                try:
+                    open_tape(version.path).verify()
+                except DataError as error:
+                    reason = str(error)
+            if reason:
+                damaged.append(Damaged(version.path, reason))
+            if told is not None:
+                told("checking files", done, len(files))
+        return len(files), damaged
+
+    # --- fetching ---------------------------------------------------------------------------------------------------
+
+    def history(
+        self, venue: str, symbol: str, kind: Kind, length_ns: int, start: int, end: int | None
+    ) -> FetchedHistory:
+        """What fetches a range of a venue: `binance-usdm`, `bybit-linear`, or an exchange that ccxt knows.
+
+        Raises UsageError where the venue has no such rows.
+        """
+        source = _source_of(venue, start, end)
+        opened = source.open(venue=venue, symbol=symbol, kind=kind, interval_ns=length_ns, cache=self.root)
+        assert isinstance(opened, FetchedHistory), "whatever comes over the network is kept"
+        return opened
+
+    async def repair(
+        self, known: Mapping[Path, FetchedHistory], told: Told | None = None
+    ) -> tuple[list[str], list[str]]:
+        """Set damaged files aside and fetch what is missing without them: (what was done, what could not be).
+
+        `known` are histories by the folder they keep, for rows of hosts that no name leads to. Raises VenueError.
+        """
+        done: list[str] = []
+        left: list[str] = []
+        for shelf in list(self.shelves()):
+            await asyncio.to_thread(shelf.check)
+            done += shelf.damaged
+            for since, until in await asyncio.to_thread(_lost, shelf):
+                what = f"{shelf.venue} {shelf.symbol} {folder_name(shelf.kind, shelf.interval_ns)}"
+                history = known.get(shelf.folder) or self._history_of(shelf, since, until)
+                if history is None:
+                    left.append(
+                        f"{what}: {stamp(since)} to {stamp(until)} is missing, and no source has that name; "
+                        "run this again with --config and the config that fetched it"
+                    )
+                    continue
+                answered = await history.complete(since, until, _about(told, what))
+                done.append(f"{what}: fetched {stamp(since)} to {stamp(min(answered, until))} again")
+        return done, left
+
+    def _history_of(self, shelf: Shelf, since: int, until: int) -> FetchedHistory | None:
+        """What fetched the rows of a shelf; None where its name does not tell."""
+        name = shelf.venue.removesuffix("-single").removeprefix("ccxt-")
+        source = _source_of(name, since, until)
+        if shelf.venue.endswith("-single") and isinstance(source, BinanceSource):
+            source = msgspec.structs.replace(source, trades="single")
+        try:
+            opened = source.open(
+                venue=name, symbol=shelf.symbol, kind=shelf.kind, interval_ns=shelf.interval_ns, cache=self.root
+            )
+        except UsageError:
+            return None  # no venue or exchange of that name: whoever asks is told by name
+        return opened if isinstance(opened, FetchedHistory) and opened.fetcher.name == shelf.venue else None
+
+    # --- taking out -------------------------------------------------------------------------------------------------
+
+    def tape(
+        self, venue: str, symbol: str, kind: Kind, length_ns: int, start: int | None, end: int | None
+    ) -> tuple[Rows, list[Span]]:
+        """What is kept of a range as one tape, and what is not there of it. Raises DataError where nothing is."""
+        shelf = Shelf(self.root, venue=venue, symbol=symbol, kind=kind, interval_ns=length_ns)
+        spans = [one for version in shelf.versions() for one in read_head(version.path).answered]
+        name = f"{venue} {symbol} {folder_name(kind, length_ns)}"
+        if not spans:
+            kept = ", ".join(f"{one.venue} {one.symbol} {one.kind} {one.interval}".strip() for one in self.listing())
+            raise DataError(f"{self.root}: nothing is kept of {name}; there is {kept or 'nothing at all'}")
+        low = min(since for since, _ in spans) if start is None else start
+        high = max(until for _, until in spans) if end is None else end
+        parts = shelf.parts(low, high)
+        if not parts:
+            raise DataError(f"{self.root}: no row of {name} is kept from {stamp(low)} to {stamp(high)}; download it")
+        tape = played(kind, parts, venue=venue, interval_ns=length_ns, origin=Origin(name), notes=shelf.damaged)
+        return tape, shelf.missing(low, high)
+
+    def export(self, tape: Rows, path: Path, told: Told | None = None) -> None:
+        """Write a tape as CSV, or as Parquet that is a tape again, by the ending. Raises UsageError, DataError."""
+        if path.suffix == ".parquet":
+            write_tape(tape, path)
+        elif path.suffix == ".csv":
+            from core.report.atomic_file import write_atomically
+
+            write_atomically(path, _csv(tape, told))
+        else:
+            raise UsageError(f"{path}: expected a file that ends in .csv or .parquet")
+
+
+def _source_of(venue: str, start: int, end: int | None) -> RemoteSource:
+    if venue.startswith("binance-"):
+        return BinanceSource(start=start, end=end)
+    if venue.startswith("bybit-"):
+        return BybitSource(start=start, end=end)
+    return CcxtSource(exchange=venue, start=start, end=end)
+
+
+def _about(told: Told | None, what: str) -> Callable[[int, int], None] | None:
+    return None if told is None else lambda done, total: told(what, done, total)
+
+
+def _of_the_venue(head: Head) -> Iterator[Gap]:
+    """The holes, as far as they lie where the venue has answered."""
+    for gap in head.gaps:
+        for since, until in within(head.answered, gap.since, gap.until):
+            yield Gap(since, until, (until - since) // head.interval_ns if head.interval_ns else gap.rows)
+
+
+def _lost(shelf: Shelf) -> list[Span]:
+    """What is missing since files were set aside: the ranges they say themselves, else their whole periods."""
+    lost: list[Span] = []
+    for path in sorted(shelf.folder.glob(f"*{QUARANTINE}")):
+        period = period_named(path.name.partition(".")[0], shelf.kind, shelf.interval_ns)
+        try:
+            answered = within(read_head(path).answered, period.since, period.until)
+        except DataError:
+            answered = []
+        lost += answered or [(period.since, period.until)]
+    return union(left for one in union(lost) for left in without(one, shelf.answered(*one)))
+
+
+def _csv(tape: Rows, told: Told | None) -> Iterator[bytes]:
+    """A line of names, then a line per row: times as ISO-8601 with the nanoseconds beside them, exact decimals."""
+    names = COLUMNS[tape.kind]
+    of_bars = tape.interval_ns > 0
+    yield ",".join(["time", *(name for name in names if not (of_bars and name in ("ts_venue", "ts")))]).encode() + b"\n"
+    done = 0
+    for columns in tape.chunks(EXPORT_ROWS):
+        times = columns["ts_venue"] - tape.interval_ns
+        cells = [np.datetime_as_string(times.view("M8[ns]"), unit="ns", timezone="UTC").tolist()]
+        for name in names:
+            if is_number(name):
+                scale = tape.size_scale if name in SIZES else tape.price_scale
+                cells.append(_decimals(columns[name].tolist(), scale))
+            elif not (of_bars and name in ("ts_venue", "ts")):
+                cells.append(list(map(str, columns[name].tolist())))
+        yield "".join(f"{','.join(row)}\n" for row in zip(*cells, strict=True)).encode()
+        done += len(times)
+        if told is not None:
+            told("writing", done, len(tape))
+
+
+def _decimals(mantissas: list[int], scale: int) -> list[str]:
+    """Exact decimals without an exponent."""
+    if not scale:
+        return list(map(str, mantissas))
+    out = []
+    for mantissa in mantissas:
+        digits = str(abs(mantissa)).rjust(scale + 1, "0")
+        out.append(f"{'-' if mantissa < 0 else ''}{digits[:-scale]}.{digits[-scale:]}")
+    return out

@@ -1,0 +1,84 @@
+"""A download that is killed at any line, and several at once: nothing twice, nothing missing, nothing half."""
+
+from __future__ import annotations
+
+import ast
+import os
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from adapters.cache_periods import union
+from adapters.columns import DAY_NS
+from core.tape import Kind
+from fake_fetcher import MAY_4, MINUTE, FakeFetcher, loaded, rows_in
+
+pytest.importorskip("pyarrow")
+REPOSITORY = Path(__file__).resolve().parent.parent
+START, DAYS = MAY_4 + 300 * MINUTE, 4
+SECONDS = 60
+"""A download takes one; more is a hang."""
+
+
+def download(root: Path, kind: Kind, line: int = 0) -> subprocess.Popen[str]:
+    program = [sys.executable, str(REPOSITORY / "tests" / "fake_fetcher.py"), str(root), kind, str(DAYS), str(line)]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    return subprocess.Popen(program, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def finished(process: subprocess.Popen[str]) -> tuple[str, int, list[tuple[int, int]]]:
+    """(tape id, lines it took, what the venue was asked for)."""
+    out, err = process.communicate(timeout=SECONDS)
+    assert process.returncode == 0, err
+    tape_id, lines, asked = out.split(maxsplit=2)
+    return tape_id, int(lines), ast.literal_eval(asked)
+
+
+def check_kills(root: Path, kind: Kind, points: int, seed: int) -> None:
+    """Kill a download, go on in this process, compare with one that nobody disturbed."""
+    whole, lines, _ = finished(download(root / "whole", kind))
+    expected = rows_in(loaded(None, kind, START, MAY_4 + DAYS * DAY_NS))
+    rng = random.Random(seed)
+    for point in range(points):
+        line = rng.randint(1, lines)
+        place = root / f"{point}"
+        process = download(place, kind, line)
+        _, err = process.communicate(timeout=SECONDS)
+        assert process.returncode == -signal.SIGKILL, f"line {line}: {err}"
+        venue = FakeFetcher()
+        tape = loaded(place, kind, START, MAY_4 + DAYS * DAY_NS, venue)
+        assert rows_in(tape) == expected, f"killed at line {line} of {lines}"
+        assert tape.tape_id == whole, f"killed at line {line} of {lines}"
+        assert not any("set aside" in note or "renamed" in note for note in tape.notes), f"line {line}: a half file"
+        again = loaded(place, kind, START, MAY_4 + DAYS * DAY_NS, FakeFetcher(fails_after=0))
+        assert again.tape_id == whole
+
+
+@pytest.mark.parametrize("kind", ["trades", "bars"])
+def test_a_download_killed_at_a_random_line_is_completed_by_the_next(tmp_path: Path, kind: Kind) -> None:
+    """Two points each; the soak has fifty."""
+    check_kills(tmp_path, kind, 2, seed=20250504 + len(kind))
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("kind", ["trades", "bars"])
+def test_a_download_killed_at_fifty_random_lines_is_completed_by_the_next(tmp_path: Path, kind: Kind) -> None:
+    seed = int.from_bytes(os.urandom(4))
+    print(f"seed {seed}")
+    check_kills(tmp_path, kind, 50, seed)
+
+
+def test_two_downloads_at_once_ask_for_each_row_once_and_end_with_the_same_tape(tmp_path: Path) -> None:
+    """Started together on one folder: the lock makes one wait, and it finds what the other has kept."""
+    kind: Kind = "trades"
+    both = [download(tmp_path / "both", kind) for _ in range(2)]
+    (one, _, first), (other, _, second) = (finished(process) for process in both)
+    alone = loaded(tmp_path / "alone", kind, START, MAY_4 + DAYS * DAY_NS)
+    assert one == other == alone.tape_id
+    asked = [*first, *second]
+    assert union(asked) == [(START, MAY_4 + DAYS * DAY_NS)]
+    assert sum(until - since for since, until in asked) == MAY_4 + DAYS * DAY_NS - START
