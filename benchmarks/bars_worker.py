@@ -46,7 +46,23 @@ risk: {max_order_notional: "50000", max_position_notional: "200000", max_leverag
        max_orders_per_minute: 600}
 """
 STAGES = (
-    ("simulated venue", ("sim/exchange", "sim/bar_", "sim/account", "sim/validation", "sim/venue_order", "sim/models")),
+    (
+        "simulated venue",
+        (
+            "sim/exchange",
+            "sim/bar_",
+            "sim/account",
+            "sim/admission",
+            "sim/validation",
+            "sim/combin",
+            "sim/counters",
+            "sim/open_",
+            "sim/price_",
+            "sim/charges",
+            "sim/venue_order",
+            "sim/models",
+        ),
+    ),
     ("world, feed, gateway", ("sim/world", "sim/feed", "sim/gateway", "sim/clock")),
     ("bus and loop", ("core/bus", "core/engine")),
     ("strategy and its host", ("core/strategy_host", "core/market_view", "core/signals", "strategies/")),
