@@ -34,7 +34,7 @@ fmt: $(VENV)/dev.stamp ## format, and mend what lint can mend
 	$(BIN)/python -m ruff format .
 	$(BIN)/python -m ruff check --fix .
 
-bench: $(VENV)/run.stamp ## speed and memory, as ratios
+bench: $(VENV)/run.stamp ## speed and memory against the peers, as ratios; ARGS='--only books --reps 1'
 	$(BIN)/python benchmarks/run.py $(ARGS)
 
 soak: $(VENV)/test.stamp ## the long tests, SOAK_SECONDS each (default 60)

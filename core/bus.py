@@ -12,7 +12,6 @@ from __future__ import annotations
 import inspect
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
-from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -25,13 +24,10 @@ Handler = Callable[[Any], None] | Callable[[Any], Awaitable[None]]
 Plain = tuple[Callable[[Any], None], ...]
 Mixed = tuple[tuple[Callable[[Any], Any], bool], ...]
 """Handlers, and whether each must be awaited."""
-IS_AWAKE = attrgetter("awake")
 
 QUEUE_MAXIMUM = 100_000
 """Events that one event may be followed by before the run is declared a loop. A guess: a hundred times the largest
 burst seen (a cancel-all over every order of a thousand symbols)."""
-
-
 TURNS = range(QUEUE_MAXIMUM + 1)
 
 
@@ -46,15 +42,15 @@ class BusStatistics(msgspec.Struct, frozen=True):
 class Bus:
     """Carries events from who made them to who asked for their type."""
 
-    __slots__ = ("_dispatched", "_known", "_plain", "_queue", "_routes", "_waiting", "publish")
+    __slots__ = ("_awaited", "_dispatched", "_known", "_plain", "_queue", "_routes", "publish")
 
     def __init__(self) -> None:
         self._queue: deque[Event] = deque()
         self._routes: dict[type[Event], list[Subscription]] = {}
-        self._known: dict[type[Event], dict[tuple[bool, ...], tuple[Plain, Mixed]]] = {}
-        # What `drain` reads: per type, handlers to call, and whether any of them must be awaited.
-        self._plain: dict[type[Event], Plain] = {}
-        self._waiting: dict[type[Event], Mixed] = {}
+        self._known: dict[type[Event], dict[tuple[bool, ...], tuple[Plain | None, Mixed]]] = {}
+        # What `settle` and `drain` read, per type: handlers to call, or None where one of them must be awaited.
+        self._plain = _Routes()
+        self._awaited: dict[type[Event], Mixed] = {}
         self._dispatched = 0
         self.publish: Callable[[Event], None] = self._queue.append
         """Append an event. It reaches nobody before the event in hand has reached everybody."""
@@ -70,59 +66,80 @@ class Bus:
         return subscription
 
     def _route(self, kind: type[Event]) -> None:
-        """Who hears a type now, as `drain` reads it. The same set of listeners is put together only once."""
-        awake = tuple(map(IS_AWAKE, self._routes[kind]))
+        """Who hears a type now. The same set of listeners is put together only once."""
+        awake = tuple([subscription.awake for subscription in self._routes[kind]])
         route = self._known[kind].get(awake)
         if route is None:
             hearing = [subscription for subscription in self._routes[kind] if subscription.awake]
-            plain = tuple(s.handler for s in hearing)
-            mixed = tuple((s.handler, s.awaited) for s in hearing) if any(s.awaited for s in hearing) else ()
+            mixed = tuple((s.handler, s.awaited) for s in hearing)
+            plain = None if any(s.awaited for s in hearing) else tuple(s.handler for s in hearing)
             route = self._known[kind][awake] = (plain, mixed)
-        plain, mixed = route
-        if mixed or not plain:
-            self._plain.pop(kind, None)
-        else:
-            self._plain[kind] = plain
-        if mixed:
-            self._waiting[kind] = mixed
-        else:
-            self._waiting.pop(kind, None)
+        self._plain[kind], self._awaited[kind] = route
 
     def hears(self, kind: type[Event]) -> bool:
         """Whether anybody subscribed: an event nobody hears need not be made."""
-        return kind in self._plain or kind in self._waiting
+        return self._plain[kind] != ()
 
     async def drain(self) -> None:
         """Dispatch until the queue is empty, in order."""
+        for _ in TURNS:
+            if self.settle():
+                return
+            await self._dispatch_awaited()
+        raise self._endless()
+
+    def settle(self) -> bool:
+        """Dispatch as far as plain functions go. True: the queue is empty; False: `drain` must await somebody."""
         queue, plain = self._queue, self._plain
         event: Event | None = None
         count = 0
         try:
             for count in TURNS:  # noqa: B007  read below: how many were dispatched
                 if not queue:
-                    return
+                    return True
                 event = queue.popleft()
-                if type(event) in plain:
-                    for handler in plain[type(event)]:
-                        handler(event)
-                elif type(event) in self._waiting:
-                    for handler, awaited in self._waiting[type(event)]:
-                        if awaited:
-                            await handler(event)
-                        else:
-                            handler(event)
-            raise InvariantBroken(
-                f"one event was followed by {count} others (maximum {QUEUE_MAXIMUM}), {len(queue)} more wait: "
-                "handlers answer each other without end"
-            )
+                handlers = plain[type(event)]
+                if handlers is None:
+                    queue.appendleft(event)
+                    return False
+                for handler in handlers:
+                    handler(event)
+            raise self._endless()
         except Exception as error:
             error.add_note(f"while handling {event!r}")
             raise
         finally:
             self._dispatched += count
 
+    async def _dispatch_awaited(self) -> None:
+        """The next event, which has a coroutine among its handlers."""
+        event = self._queue.popleft()
+        try:
+            for handler, awaited in self._awaited[type(event)]:
+                if awaited:
+                    await handler(event)
+                else:
+                    handler(event)
+        except Exception as error:
+            error.add_note(f"while handling {event!r}")
+            raise
+        self._dispatched += 1
+
+    def _endless(self) -> InvariantBroken:
+        return InvariantBroken(
+            f"one event was followed by too many others (maximum {QUEUE_MAXIMUM}), {len(self._queue)} more wait: "
+            "handlers answer each other without end"
+        )
+
     def statistics(self) -> BusStatistics:
         return BusStatistics(self._dispatched, len(self._queue), QUEUE_MAXIMUM)
+
+
+class _Routes(dict[type[Event], Plain | None]):
+    """Types nobody subscribed to are heard by nobody."""
+
+    def __missing__(self, kind: type[Event]) -> Plain:
+        return ()
 
 
 class Subscription:

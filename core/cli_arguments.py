@@ -13,7 +13,9 @@ VERBS = {
     "check": "read a config whole, start nothing, tell every problem",
     "scenario": "run scenario files and compare with what they expect",
     "parity": "run a config as a backtest and as paper, compare event by event",
+    "data": "download market data, list what is kept, verify, repair, export it",
     "report": "print the summary of a run again",
+    "explain": "tell an order's whole story: who wanted it, its queue, why each fill happened, how it ended",
     "new-strategy": "write a strategy and its config to start from",
 }
 EPILOG = """\
@@ -86,10 +88,36 @@ def parse_verb(verb: str, arguments: list[str]) -> argparse.Namespace:
     elif verb == "report":
         parser.add_argument("run", metavar="RUN", help="a run folder, its name in runs/, or `latest`")
         parser.add_argument("--json", action="store_true", help="print summary.json as it is")
+    elif verb == "explain":
+        parser.add_argument("run", metavar="RUN", help="a run folder, its name in runs/, or `latest`")
+        parser.add_argument(
+            "order", metavar="ORDER_ID", help="an order's id, its beginning or last number, its tag, or a fill's id"
+        )
+        parser.add_argument("--json", action="store_true", help="print the story as JSON")
+    elif verb == "data":
+        _add_data(parser)
     elif verb == "new-strategy":
         parser.add_argument("name", metavar="NAME", help="a Python name: writes NAME.py and NAME.yaml here")
     parser.add_argument("--debug", action="store_true", help="tracebacks of every error")
     return parser.parse_args(arguments)
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "action", choices=("download", "list", "verify", "repair", "export"), help="what to do with the cache"
+    )
+    parser.add_argument(
+        "rows", nargs="*", metavar="VENUE SYMBOL KIND [INTERVAL]", help="like: binance-usdm BTCUSDT bars 1m"
+    )
+    parser.add_argument("--config", metavar="FILE", help="download, repair: all that this config needs")
+    parser.add_argument("--set", action="append", default=[], metavar="a.b=c", help=SET_HELP)
+    parser.add_argument("--from", dest="since", metavar="TIME", help="like 2025-05-04 or 2025-05-04T10:00:00Z, UTC")
+    parser.add_argument("--to", dest="until", metavar="TIME", help="up to there (default: the venue's now)")
+    parser.add_argument("--out", metavar="FILE", help="export: where to, .csv or .parquet")
+    parser.add_argument("--rows", dest="deep", action="store_true", help="verify: read every row, not the bytes alone")
+    parser.add_argument("--cache", metavar="DIR", help="the cache's folder (default: $ANYCLOCK_CACHE, else .cache)")
+    parser.add_argument("--json", action="store_true", help="list: as JSON")
+    parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
 
 
 def unknown_verb(word: str) -> str:

@@ -10,9 +10,11 @@ import logging
 import os
 import sys
 import traceback
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from core.cli_band import run_members, tell_band
 from core.compose import compose, read_plan, tape_time
 from core.errors import AnyclockError, DataError, InvariantBroken, RiskHalt, StrategyError
 from core.interruption import INTERRUPTED, Interruption
@@ -46,16 +48,25 @@ def run_config(options: argparse.Namespace, argv: list[str]) -> int:
     # With --json stdout is one object: what a strategy prints, from its import on, goes where progress goes.
     with contextlib.redirect_stdout(sys.stderr) if options.json else contextlib.nullcontext():
         plan = read_plan(options.config, tuple(options.set), mode=options.mode)
-        terminal = wants_lines(sys.stderr) and not options.quiet
-        progress = Progress(sys.stderr, shown=terminal)
-        level = "debug" if options.debug else plan.config.log.level
-        results = Path(options.out) if options.out else None
-        saved = SavedRun(plan, results, mode=options.mode, argv=argv, started_in=started_in)
-        with RunLog(sys.stderr, progress, level=level, console=terminal) as log:
-            ending = asyncio.run(_run(plan, options, saved, progress, log))
-            LOG.info("ended %s with exit code %d", ending.status, ending.code)
-    _tell(ending, saved, options)
-    return ending.code
+        if plan.config.fidelity == "band":
+            band = run_members(plan, options, argv, started_in, _run_one)
+            tell = partial(tell_band, band, options) if band.stopped is None else partial(_tell, *band.stopped, options)
+        else:
+            results = Path(options.out) if options.out else None
+            saved = SavedRun(plan, results, mode=options.mode, argv=argv, started_in=started_in)
+            tell = partial(_tell, _run_one(plan, options, saved), saved, options)
+    return tell()
+
+
+def _run_one(plan: Plan, options: argparse.Namespace, saved: SavedRun) -> Ending:
+    """One engine with its progress and its log."""
+    terminal = wants_lines(sys.stderr) and not options.quiet
+    progress = Progress(sys.stderr, shown=terminal)
+    level = "debug" if options.debug else plan.config.log.level
+    with RunLog(sys.stderr, progress, level=level, console=terminal) as log:
+        ending = asyncio.run(_run(plan, options, saved, progress, log))
+        LOG.info("ended %s with exit code %d", ending.status, ending.code)
+    return ending
 
 
 async def _run(plan: Plan, options: argparse.Namespace, saved: SavedRun, progress: Progress, log: RunLog) -> Ending:
@@ -144,8 +155,8 @@ def _code(failure: BaseException | None) -> int:
     return failure.exit_code if isinstance(failure, AnyclockError) else 1
 
 
-def _tell(ending: Ending, saved: SavedRun, options: argparse.Namespace) -> None:
-    """Errors to stderr, the result to stdout."""
+def _tell(ending: Ending, saved: SavedRun, options: argparse.Namespace) -> int:
+    """Errors to stderr, the result to stdout; returns the exit code."""
     if ending.error is not None:
         known = isinstance(ending.error, AnyclockError) and not isinstance(ending.error, InvariantBroken)
         if options.debug or not known:
@@ -161,6 +172,7 @@ def _tell(ending: Ending, saved: SavedRun, options: argparse.Namespace) -> None:
     elif ending.result is not None and ending.error is None:
         colour = wants_lines(sys.stdout)
         print(f"{render_summary(ending.result.summary, colour=colour)}\n\nrun folder: {saved.shown}")
+    return ending.code
 
 
 def _machine(ending: Ending, saved: SavedRun) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from core.errors import DataError, UsageError
 
 RESULTS = Path("runs")
 """Where `report NAME` looks, as in the config's default."""
+BAND = "band.json"
+"""As in `core.band`, which would import numpy here."""
 
 
 def run_verb(verb: str, options: argparse.Namespace) -> int:
@@ -20,7 +22,9 @@ def run_verb(verb: str, options: argparse.Namespace) -> int:
         "check": _check,
         "scenario": _scenario,
         "parity": _parity,
+        "data": _data,
         "report": _report,
+        "explain": _explain,
         "new-strategy": _new_strategy,
     }[verb](options)
 
@@ -46,6 +50,12 @@ def _parity(options: argparse.Namespace) -> int:
     return code
 
 
+def _data(options: argparse.Namespace) -> int:
+    from core.cli_data import run_data
+
+    return run_data(options)
+
+
 def _new_strategy(options: argparse.Namespace) -> int:
     from core.new_strategy import write_strategy
 
@@ -60,6 +70,8 @@ def _report(options: argparse.Namespace) -> int:
     from core.report.readable import render_summary
 
     folder = _run_folder(options.run)
+    if (folder / BAND).is_file():
+        return _report_band(folder, options)
     status = _read_json(folder / "manifest.json").get("status", "unknown")
     text = _text(folder / "summary.json")
     if options.json:
@@ -70,6 +82,36 @@ def _report(options: argparse.Namespace) -> int:
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{folder / 'summary.json'}: not a summary of this program ({error!r})") from error
     print(f"{rendered}\n\n{'' if status == 'complete' else f'status: {status}{chr(10)}'}run folder: {folder}")
+    return 0
+
+
+def _report_band(folder: Path, options: argparse.Namespace) -> int:
+    import msgspec
+
+    from core.band import decode_band
+    from core.report.band_text import render_band
+
+    text = _text(folder / BAND)
+    if options.json:
+        sys.stdout.write(text)
+        return 0
+    try:
+        rendered = render_band(decode_band(text.encode()))
+    except (KeyError, TypeError, ValueError, StopIteration, msgspec.MsgspecError) as error:
+        raise DataError(f"{folder / BAND}: no band of this program ({error!r})") from error
+    print(f"{rendered}\n\nband folder: {folder}")
+    return 0
+
+
+def _explain(options: argparse.Namespace) -> int:
+    from core.explain import explain, explain_json
+
+    folder = _run_folder(options.run)
+    runs = _read_json(folder / "manifest.json").get("runs")
+    if isinstance(runs, dict):
+        named = ", ".join(str(folder / name) for name in runs.values())
+        raise UsageError(f"{folder} is a band, and each of its runs has orders of its own: name one of {named}")
+    print((explain_json if options.json else explain)(folder, options.order))
     return 0
 
 

@@ -7,7 +7,9 @@ a run from a plan; `compose` is both, as an `Engine` that loads its data when it
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -15,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from core.account_checks import account_problems
 from core.config import (
     Config,
     LogSection,
@@ -27,6 +30,7 @@ from core.config import (
 )
 from core.config_checks import Mode
 from core.decode import decode
+from core.encode import to_plain
 from core.errors import AnyclockError, ConfigError, DataError, Problem, UsageError
 from core.instruments import Instrument, decimals_of
 from core.plan import Key, Plan, StreamPlan, VenuePlan
@@ -39,8 +43,12 @@ if TYPE_CHECKING:
 
 LATER_VENUE_KEYS = ("account", "instruments", "simulation")
 """Of an entry of `venues`: what the design lets differ by venue, and runs do not yet."""
+BOOK_MODELS = ("queue", "crossed", "overlay", "trades", "stp")
+"""Sections of `simulation` that bars have no use for: nothing rests in a queue there, nobody meets himself."""
+NAME_MAX = 48
+"""Of a run's name that the names of a band's three runs begin with: 64 are allowed."""
 CACHE = ".cache"
-"""Folder of cached market data, beside the place the program is started in."""
+"""Folder of market data that was fetched, beside the place the program is started in."""
 Progress = Callable[[str, int, int], None]
 """(what, done, total)"""
 
@@ -83,12 +91,13 @@ class _Reader:
         self.root = root
         self.problems = problems
         self.warnings: list[str] = []
+        self.specs: dict[str, Any] = {}
 
     def plan(self) -> Plan | None:
         venues = self._venues()
         instruments = self._instruments(venues)
         streams = self._streams(venues, instruments)
-        self._strategies()
+        self._strategies(list(venues))
         quotes = sorted({i.quote for i in instruments.values()})
         if len(quotes) > 1:
             self._say("data", f"one run has one quote currency, found {', '.join(quotes)}: split the run")
@@ -103,7 +112,10 @@ class _Reader:
         if self.problems:
             return None
         digest = digest_of(self.config)
-        return Plan(self.config, venues, instruments, streams, names, quotes[0], digest, self.warnings)
+        plan = Plan(self.config, venues, instruments, streams, names, quotes[0], digest, self.warnings, self.specs)
+        for place, message in account_problems(plan):
+            self._say(place, message)
+        return plan
 
     def _say(self, place: str, message: str) -> None:
         line, path = self.root.place(place)
@@ -128,14 +140,11 @@ class _Reader:
                 continue
             account = self.config.account
             rules = load_rules(name)
+            self.warnings.extend(rules.guesses(self.config.run.start))
             balances = dict(account.balances)
             leverage = account.leverage if isinstance(account.leverage, dict) else {"": account.leverage}
             if rules.kind == "spot" and any(value != 1 for value in leverage.values()):
                 self._say("account.leverage", f"{name} is a spot venue: leverage is 1 there, leave it out")
-            if account.position_mode == "hedge":
-                self._say("account.position_mode", "hedge mode is not offered yet: use one_way")
-            if account.margin_mode == "cross":
-                self._say("account.margin_mode", "cross margin is not offered yet: use isolated")
             venues[key or name] = VenuePlan(key or name, rules, balances, leverage, simulation)
         return venues
 
@@ -150,16 +159,16 @@ class _Reader:
 
     def _simulation(self) -> SimulationConfig:
         """The section as the simulator reads it; what has no effect is a warning."""
-        from sim.models import BOOK_SECTIONS, SimulationConfig, loaded
+        from sim.models import SimulationConfig, loaded
 
-        node = self.config.simulation
+        node, kinds = self.config.simulation, {entry.kind for entry in self.config.data}
         if node is None:
             return SimulationConfig()
         before = len(self.problems)
         simulation = decode(node, SimulationConfig, self.problems)
         if simulation is None or len(self.problems) > before:
             return simulation or SimulationConfig()
-        for name in BOOK_SECTIONS:
+        for name in BOOK_MODELS if kinds <= {"bars", "marks", "index", "funding"} else ():
             if getattr(simulation, name) is not None:
                 self.warnings.append(f"simulation.{name} has no effect on bars")
         fees = {"simulation": simulation.fees}
@@ -190,6 +199,7 @@ class _Reader:
             if entry.symbol in specs:
                 if spec is not None:
                     instruments[key] = instrument_of(venue, entry.symbol, spec)
+                    self.specs[entry.symbol] = spec
                 continue
             stored, guessed = venue.rules.instrument_at(entry.symbol, start)
             if stored is None:
@@ -200,7 +210,7 @@ class _Reader:
                     f'`instruments: {{{entry.symbol}: {{tick: "…", step: "…"}}}}`',
                 )
                 continue
-            if guessed:
+            if guessed and key not in instruments:
                 self.warnings.append(
                     f"{entry.symbol}: the filters of {venue.rules.name} before the first recorded ones are a guess"
                 )
@@ -214,44 +224,70 @@ class _Reader:
         for at, entry in enumerate(self.config.data):
             # A union of structs is as good as a struct to `decode`; the type checker has no name for that.
             source: Source | None = decode(entry.source, Source, self.problems)  # type: ignore[arg-type]
-            if entry.kind != "bars":
-                self._say(f"data[{at}].kind", f"{entry.kind} are not read yet: bars are")
-                continue
             venue = venues.get(entry.venue or next(iter(venues), ""))
-            if source is None or venue is None or entry.interval is None:
+            if source is None or venue is None or (entry.kind == "bars" and entry.interval is None):
                 continue
+            interval = entry.interval or 0
             try:
                 opened = source.open(
                     venue=venue.name,
                     symbol=entry.symbol,
-                    interval_ns=entry.interval,
+                    kind=entry.kind,
+                    interval_ns=interval,
                     seed=self.config.run.seed,
-                    cache=Path(CACHE),
+                    cache=cache_folder(self.config),
                 )
             except AnyclockError as error:
                 self._say(f"data[{at}].source", str(error))
                 continue
-            streams.append(StreamPlan((venue.name, entry.symbol), entry.kind, entry.interval, opened))
+            streams.append(StreamPlan((venue.name, entry.symbol), entry.kind, interval, opened))
         return streams
 
-    def _strategies(self) -> None:
+    def _strategies(self, venues: list[str]) -> None:
         """Import every strategy's module now: a name that is wrong is a config problem, not a surprise later."""
+        from core.hearing import problems
         from core.strategy_host import load_strategy
 
+        kinds = self._kinds(venues)
         for at, entry in enumerate(self.config.strategies):
             try:
                 load_strategy(entry.class_path, entry.params)
             except UsageError as error:
                 self._say(f"strategies[{at}].class", str(error))
+            if all(symbol in kinds for symbol in entry.symbols):  # one that is not is told already
+                for key, message in problems(entry, {kinds[symbol][0]: kinds[symbol][1] for symbol in entry.symbols}):
+                    self._say(f"strategies[{at}].{key}", message)
+
+    def _kinds(self, venues: list[str]) -> dict[str, tuple[Key, set[str]]]:
+        """What `data` has of each symbol, by every name that a strategy may use for it."""
+        kinds: dict[Key, set[str]] = {}
+        for entry in self.config.data:
+            venue = entry.venue or (venues[0] if venues else "")
+            kinds.setdefault((venue, entry.symbol), set()).add(entry.kind)
+        bare = {key[1]: (key, found) for key, found in reversed(kinds.items())}
+        return bare | {f"{key[0]}:{key[1]}": (key, found) for key, found in kinds.items()}
 
     def _check_money(self, venues: dict[str, VenuePlan], currency: str) -> None:
         if not any(balance > 0 for venue in venues.values() for balance in venue.balances.values()):
             self._say("account", f'the account is empty: give it `balances: {{{currency}: "10000"}}`')
 
 
+def cache_folder(config: Config | None = None) -> Path:
+    """Where fetched market data is kept: as the config says, else the environment, else beside the program's start."""
+    chosen = config.run.cache if config is not None else None
+    return Path(chosen or os.environ.get("ANYCLOCK_CACHE") or CACHE)
+
+
+def market_data(root: Path) -> Any:
+    """The desk of the cache below `root`: what there is, whether it is whole, and what brings more of it."""
+    from adapters.cache_desk import CacheDesk
+
+    return CacheDesk(root)
+
+
 def digest_of(config: Config) -> str:
-    """sha256 of what a run does: where its results go, how they are written and what is told changes no id."""
-    run = msgspec.structs.replace(config.run, results=RunSection(config.run.name).results)
+    """sha256 of what a run does: where its files go, how they are written and what is told changes no id."""
+    run = msgspec.structs.replace(config.run, results=RunSection(config.run.name).results, cache=None)
     plain = msgspec.structs.replace(config, run=run, report=ReportSection(), log=LogSection())
     return hashlib.sha256(f"{resolved_yaml(plain, {})}|{config.run.seed}".encode()).hexdigest()
 
@@ -294,11 +330,45 @@ def instrument_of(venue: VenuePlan, symbol: str, spec: Any) -> Instrument:
         max_notional=optional("max_notional"),
         maker=rate("maker"),
         taker=rate("taker"),
+        percent_price=optional("percent_price"),
+        price_range=optional("price_range"),
+        price_limit=optional("price_limit"),
+        market_take_bound=optional("market_take_bound"),
+        max_orders=optional("max_orders"),
+        max_trigger_orders=optional("max_trigger_orders"),
+        max_amends=optional("max_amends"),
+        max_position=optional("max_position"),
     )
 
 
 def _either(value: int | None, otherwise: int) -> int:
     return otherwise if value is None else value
+
+
+def band_plans(plan: Plan) -> dict[str, Plan]:
+    """Three plans for one that asks for a band: each as an ordinary config of its own would be read.
+
+    Their sources are those of `plan`, so whoever shares what these read shares it among all three. Raises UsageError
+    where no one config can say what the pessimistic run assumes.
+    """
+    from sim.band import band_of
+
+    kinds = {key: plan.kinds_of(key) for key in plan.instruments}
+    band = band_of(next(iter(plan.venues.values())).simulation, kinds)
+    made = {}
+    for name, changes in band.items():
+        simulation = to_plain(plan.config.simulation) or {}
+        for path, model in changes.items():
+            section = simulation
+            for key in path[:-1]:
+                section = section.setdefault(key, {})
+            section[path[-1]] = to_plain(model)
+        run = msgspec.structs.replace(plan.config.run, name=f"{plan.config.run.name[:NAME_MAX]}-{name}")
+        config = msgspec.structs.replace(plan.config, run=run, fidelity=None)
+        text = resolved_yaml(config, {"simulation": simulation} if simulation else {})
+        member = read_plan(plan.config.file, text=text)
+        made[name] = msgspec.structs.replace(member, streams=plan.streams)
+    return made
 
 
 # --- building -------------------------------------------------------------------------------------------------------
@@ -321,6 +391,11 @@ async def assemble(
     from core.coverage import check_grid, cover
     from core.run_parts import build
 
+    if plan.config.fidelity == "band":
+        raise UsageError(
+            f"{plan.config.file} asks for a band, which is three engines: run it by the command line or by "
+            "core.band.run_band, or leave `fidelity` out"
+        )
     tapes = []
     for stream in plan.streams:
         tapes.append(await stream.source.load(_told(progress, stream.key[1])))
@@ -333,10 +408,11 @@ async def assemble(
         outside = simulated_outside(plan, played, history, start)
     else:
         from live.outside import taped_outside
-        from sim.outside import pushed_venues, said
+        from sim.outside import own_books, pushed_venues, said
 
         venues = partial(pushed_venues, plan, played, history)
-        outside = taped_outside(plan, played, start, time_source, venues, said(plan))
+        outside = taped_outside(plan, played, start, time_source, venues, said(plan, played))
+        outside = replace(outside, books=own_books(played, outside.feed_ns))
     path = journal_path() if callable(journal_path) else journal_path
     return build(plan, outside, played, history, start, end, journal_path=path, strategies=strategies or {})
 
@@ -360,6 +436,7 @@ def check(config: str | Path, assignments: tuple[str, ...] = (), *, mode: Mode |
     lines = [f"{config}: ok"]
     lines += [f"  {s.key[0]} {s.key[1]} {s.kind}" for s in plan.streams]
     lines += [f"  strategy {s.name}: {s.class_path} on {', '.join(s.symbols)}" for s in plan.config.strategies]
+    lines += [f"  fidelity band: {', '.join(band_plans(plan))}"] if plan.config.fidelity == "band" else []
     lines += [f"  note: {warning}" for warning in plan.warnings]
     return lines
 
@@ -378,4 +455,4 @@ def run_scenarios(paths: list[str], *, json: bool, out: Any, err: Any) -> int:
     )
 
 
-__all__ = ["ConfigError", "assemble", "check", "compose", "instrument_of", "read_plan", "run_scenarios"]
+__all__ = ["ConfigError", "assemble", "band_plans", "check", "compose", "instrument_of", "read_plan", "run_scenarios"]

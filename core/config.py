@@ -43,6 +43,8 @@ OWNED_NAMES = {"account": "the account's own limits", "host": "the wishes of an 
 Symbol = Annotated[str, Meta(min_length=1, max_length=64)]
 TapeKind = Literal["bars", "trades", "quotes", "depth", "l3", "marks", "index", "funding"]
 """The same words as `core.tape.Kind`, which would import numpy here."""
+HeardKind = Literal["bars", "trades", "quotes", "depth"]
+"""What a strategy may hear; marks, index and funding are the venue's and the account's."""
 
 
 class RunSection(msgspec.Struct, frozen=True):
@@ -52,6 +54,8 @@ class RunSection(msgspec.Struct, frozen=True):
     seed: Annotated[int, Meta(ge=0, le=INT_MAX)] = 0
     results: Annotated[str, Meta(min_length=1)] = "runs"
     """Folder, relative to where the program is started."""
+    cache: Annotated[str, Meta(min_length=1)] | None = None
+    """Folder of market data that was fetched; none given: that of the environment's ANYCLOCK_CACHE, else `.cache`."""
     start: Timestamp | None = None
     end: Timestamp | None = None
 
@@ -91,7 +95,7 @@ class DataSection(msgspec.Struct, frozen=True):
     def check(self) -> Iterable[tuple[str, str]]:
         if self.kind == "bars" and self.interval is None:
             yield "interval", "missing: bars need their interval, like 1m"
-        if self.kind != "bars" and self.interval is not None:
+        if self.kind not in ("bars", "marks", "index") and self.interval is not None:
             yield "interval", f"only bars have an interval, {self.kind} have none: leave it out"
 
 
@@ -132,6 +136,10 @@ class StrategySection(msgspec.Struct, frozen=True):
     warmup: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
     """Closed bars before the first call; none given: what the strategy says, else `window`."""
     signal_interval: Interval | None = None
+    hears: list[HeardKind] | None = None
+    """Streams it is shown; none given: bars where there are any, see `core.hearing`."""
+    timer: Interval | None = None
+    """Called at each full interval of our clock, and by nothing else."""
     call: Literal["together", "each"] | None = None
     together_ms: Annotated[int, Meta(ge=0, le=3_600_000)] = 1000
     capital: Money | None = None
@@ -146,6 +154,13 @@ class StrategySection(msgspec.Struct, frozen=True):
         for at, symbol in enumerate(self.symbols):
             if symbol in self.symbols[:at]:
                 yield f"symbols[{at}]", f"{symbol} is named twice: keep one"
+        for at, kind in enumerate(self.hears or ()):
+            if kind in (self.hears or [])[:at]:
+                yield f"hears[{at}]", f"{kind} is named twice: keep one"
+        if self.timer is not None and self.call is not None:
+            yield "call", "`timer` is what calls it then: leave one of them out"
+        if self.hears == [] and self.timer is None:
+            yield "hears", "it hears nothing and would never be called: name a stream, or give it a `timer`"
         if self.params and ":" not in self.class_path:
             yield "params", f"{self.class_path} is a module and takes none: name a class as {self.class_path}:Class"
         if self.name in OWNED_NAMES:
@@ -175,6 +190,8 @@ class ConfigKeys(msgspec.Struct, frozen=True, kw_only=True):
     instruments: dict[str, Node] = {}
     data: Annotated[list[DataSection], Meta(min_length=1)]
     simulation: Node | None = None
+    fidelity: Literal["band"] | None = None
+    """`band`: three whole engines, pessimistic, as configured and optimistic (`core.band`). None: as configured."""
     strategies: Annotated[list[StrategySection], Meta(min_length=1)]
     risk: RiskSection = RiskSection()
     report: ReportSection = ReportSection()

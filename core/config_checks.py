@@ -61,16 +61,21 @@ def _period(node: Node) -> Iterator[Problem]:
 
 
 def _streams(node: Node) -> Iterator[Problem]:
-    """One entry per stream: the second one would silently win."""
+    """One entry per kind of a symbol: the second one would silently win."""
     seen: dict[tuple[Any, ...], Node] = {}
     for entry in _items(node, "data"):
-        key = (_full_symbol(node, entry), _text_of(entry, "kind"), _quiet(entry.child("interval"), Interval))
-        if key[0] is None or key[1] is None:
+        key = (_full_symbol(node, entry), _text_of(entry, "kind"))
+        if None in key:
             continue
-        if key in seen:
-            first = seen[key].path
-            yield Problem(entry.line, entry.path, f"{first} is the same stream ({key[1]} of {key[0]}): keep one")
-        seen.setdefault(key, entry)
+        first = seen.setdefault(key, entry)
+        if first is entry:
+            continue
+        what = f"{key[1]} of {key[0]}"
+        if _quiet(first.child("interval"), Interval) == _quiet(entry.child("interval"), Interval):
+            yield Problem(entry.line, entry.path, f"{first.path} is the same stream ({what}): keep one")
+        else:
+            advice = "keep the shorter one; a strategy's `signal_interval` makes larger bars of it"
+            yield Problem(entry.line, entry.path, f"{first.path} has {what} already, of another interval: {advice}")
 
 
 def _strategies(node: Node) -> Iterator[Problem]:

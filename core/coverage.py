@@ -1,7 +1,7 @@
 """What the data covers of a run: where it is cut, when the run starts and ends, and what must be said about the rest.
 
-A run begins with its first bar even where `run.start` lies earlier: days on which nothing could happen would only
-dilute its ratios.
+A run begins with its first bar or tick even where `run.start` lies earlier: days on which nothing could happen would
+only dilute its ratios. Marks, index and funding belong to what is traded and never make a run longer.
 """
 
 from __future__ import annotations
@@ -14,51 +14,63 @@ from core.config import RunSection
 from core.errors import DataError
 from core.instruments import Instrument
 from core.report.plain_text import iso
-from core.tape import Tape
+from core.tape import Rows
 
 SECOND_NS = 1_000_000_000
-UNITS = (("day", 86_400 * SECOND_NS), ("hour", 3_600 * SECOND_NS), ("minute", 60 * SECOND_NS), ("second", SECOND_NS))
+MINUTE_NS = 60 * SECOND_NS
+UNITS = (("day", 86_400 * SECOND_NS), ("hour", 3_600 * SECOND_NS), ("minute", MINUTE_NS), ("second", SECOND_NS))
+TRADED = ("bars", "trades", "quotes", "depth", "l3")
+"""Kinds that a market is made of; a run lasts as long as they do."""
 
 
 class Coverage(NamedTuple):
     """The tapes of a run, cut to it. `history` and `played` are in the order of the run's tapes."""
 
-    history: list[Tape | None]
+    history: list[Rows | None]
     """What lies before the run, for warm-up and models that look back; None without `run.start`."""
-    played: list[Tape]
+    played: list[Rows]
     start: int
-    """The later of `run.start` and the first bar's open, int nanoseconds UTC."""
+    """The later of `run.start` and the first bar's open or tick, int nanoseconds UTC."""
     end: int
-    """The last bar's close."""
+    """The last bar's close, or the receipt of the last tick."""
     warnings: list[str]
     """What the run asked for and the data does not have, one sentence each."""
 
 
-def cover(tapes: Sequence[Tape], run: RunSection) -> Coverage:
-    """Cut each tape to `run.start` and `run.end`. Raises DataError where a tape has no bar between them."""
-    history: list[Tape | None] = []
-    played = []
+def cover(tapes: Sequence[Rows], run: RunSection) -> Coverage:
+    """Cut each tape to `run.start` and `run.end`. Raises DataError where nothing tradable lies between them."""
+    history: list[Rows | None] = []
+    played: list[Rows] = []
+    warnings: list[str] = []
     for tape in tapes:
-        history.append(tape.between(None, run.start) if run.start is not None else None)
         part = tape.between(run.start, run.end)
-        if not len(part):
+        if len(part):
+            history.append(tape.between(None, run.start) if run.start is not None else None)
+            played.append(part)
+        elif tape.kind in TRADED:
+            rows = "bar" if tape.kind == "bars" else f"row ({tape.kind})"
             raise DataError(
-                f"{tape.symbol}: no bar of {tape.source} lies between run.start and run.end; the source holds "
-                f"{len(tape)} bars"
+                f"{tape.symbol}: no {rows} of {tape.source} lies between run.start and run.end; the source holds "
+                f"{len(tape)} {'bars' if tape.kind == 'bars' else 'rows'}"
             )
-        played.append(part)
-    start, end = min(map(_first_open, played)), max(map(_last_close, played))
-    warnings = [*_run_beyond_data(run, start, end, min(tape.interval_ns for tape in played))]
+        else:
+            warnings.append(f"{tape.symbol}: no {tape.kind} of {tape.source} lie between run.start and run.end")
+    traded = [tape for tape in played if tape.kind in TRADED]
+    if not traded:
+        raise DataError(f"there is nothing to trade on: `data` has no {', '.join(TRADED[:-1])} or {TRADED[-1]}")
+    start, end = min(_first(tape, run.start) for tape in traded), max(map(_last, traded))
+    warnings += _run_beyond_data(run, traded, start, end)
     for tape in played:
-        warnings += _tape_within(tape, start, end)
+        warnings += _tape_within(tape, run.start, start, end)
     return Coverage(history, played, start, end, warnings)
 
 
-def check_grid(tapes: Sequence[Tape], instruments: Mapping[tuple[str, str], Instrument]) -> None:
+def check_grid(tapes: Sequence[Rows], instruments: Mapping[tuple[str, str], Instrument]) -> None:
     """Raises DataError where a price lies below one tick: on that grid it would be nothing."""
     for tape in tapes:
         tick = instruments[tape.venue, tape.symbol].tick
-        lowest = Decimal(int(tape.columns["low"].min())).scaleb(-tape.price_scale)
+        found = tape.lowest
+        lowest = tick if found is None else Decimal(found).scaleb(-tape.price_scale)
         if lowest < tick:
             raise DataError(
                 f"{tape.symbol}: the tick {tick:f} is coarser than the prices of {tape.source}, which go down to "
@@ -66,36 +78,55 @@ def check_grid(tapes: Sequence[Tape], instruments: Mapping[tuple[str, str], Inst
             )
 
 
-def _run_beyond_data(run: RunSection, start: int, end: int, bar_ns: int) -> Iterator[str]:
+def _run_beyond_data(run: RunSection, traded: Sequence[Rows], start: int, end: int) -> Iterator[str]:
     """Where the run was meant to be longer than the data, by a bar or more."""
-    if run.start is not None and start - run.start >= bar_ns:
-        yield f"run.start {_when(run.start)} lies before the first bar {_when(start)}: the run begins there"
-    if run.end is not None and run.end - end >= bar_ns:
-        yield f"run.end {_when(run.end)} lies after the last bar, which ends {_when(end)}: the run ends there"
+    row = "bar" if all(tape.kind == "bars" for tape in traded) else "row"
+    grain = min(map(_grain, traded))
+    if run.start is not None and start - run.start >= grain:
+        yield f"run.start {_when(run.start)} lies before the first {row} {_when(start)}: the run begins there"
+    if run.end is not None and run.end - end >= grain:
+        yield f"run.end {_when(run.end)} lies after the last {row}, which ends {_when(end)}: the run ends there"
 
 
-def _tape_within(tape: Tape, start: int, end: int) -> Iterator[str]:
-    """Where a tape is shorter than the run, by a bar or more, and where it is too short for a trade."""
-    late, early = _first_open(tape) - start, end - _last_close(tape)
-    if late >= tape.interval_ns:
-        began = _when(_first_open(tape))
-        yield f"{tape.symbol}: data begins {began}, {_length(late)} after the run does; nothing of it trades before"
-    if early >= tape.interval_ns:
-        ended = _when(_last_close(tape))
-        yield (
-            f"{tape.symbol}: data ends {ended}, {_length(early)} before the run does; its last price stands still "
-            "after that"
-        )
-    if len(tape) == 1:
-        yield f"{tape.symbol}: the data holds 1 bar: a decision on it has no next bar to meet"
+def _tape_within(tape: Rows, cut: int | None, start: int, end: int) -> Iterator[str]:
+    """Where a tape is shorter than the run, by a bar or more, where it has holes, and where it is hardly there."""
+    name = tape.symbol if tape.kind == "bars" else f"{tape.symbol} {tape.kind}"
+    trades = tape.kind in TRADED
+    late, early = _first(tape, cut) - start, end - _last(tape)
+    if late >= _grain(tape):
+        began = _when(_first(tape, cut))
+        so = "; nothing of it trades before" if trades else ""
+        yield f"{name}: data begins {began}, {_length(late)} after the run does{so}"
+    if early >= _grain(tape):
+        so = "; its last price stands still after that" if trades else ""
+        yield f"{name}: data ends {_when(_last(tape))}, {_length(early)} before the run does{so}"
+    if tape.gaps and tape.kind != "bars":  # what reads bars tells of theirs
+        longest = max(tape.gaps, key=lambda gap: gap.until - gap.since)
+        many = "1 gap" if len(tape.gaps) == 1 else f"{len(tape.gaps):,} gaps, the longest"
+        yield f"{name}: {many} of {_length(longest.until - longest.since)} from {_when(longest.since)}"
+    if len(tape) == 1 and tape.kind == "bars":
+        yield f"{name}: the data holds 1 bar: a decision on it has no next bar to meet"
 
 
-def _first_open(tape: Tape) -> int:
-    return int(tape.columns["ts_venue"][0]) - tape.interval_ns
+def _first(tape: Rows, cut: int | None) -> int:
+    """When a tape begins to tell: the open of its first bar, the receipt of its first tick.
+
+    Depth from before the cut only builds the book that is there at the cut.
+    """
+    if tape.kind == "bars" or tape.interval_ns:
+        return tape.edges.first_ts_venue - tape.interval_ns
+    return max(tape.edges.first_ts, cut or 0)
 
 
-def _last_close(tape: Tape) -> int:
-    return int(tape.columns["ts_venue"][-1])
+def _last(tape: Rows) -> int:
+    return tape.edges.last_ts_venue if tape.kind == "bars" or tape.interval_ns else tape.edges.last_ts
+
+
+def _grain(tape: Rows) -> int:
+    """Less than this is not worth a word: a bar; a minute of ticks; funding comes every few hours."""
+    if tape.kind == "funding":
+        return 8 * 60 * MINUTE_NS + MINUTE_NS
+    return tape.interval_ns or MINUTE_NS
 
 
 def _when(ts: int) -> str:

@@ -7,20 +7,23 @@ was known when everything of T had been heard.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
 import numpy as np
 
-from core.events import KeyedEvent
+from core.events import KeyedEvent, PositionSide
 from core.instruments import Instrument, decimals_of
-from core.metrics.equity import EquityCurve
+from core.metrics.equity import COLUMNS, EquityCurve
 from core.orders import ZERO
 from core.portfolio import Portfolio
-from core.tape import Tape
+from core.price_series import PriceReader, PriceSeries, scale_of
 from core.trade import LEDGER
 
 INT64_SAFE = 2**62
+CHUNK_ROWS = 65_536
+"""Rows computed at once: what lies between input and result stays in the processor's cache."""
 Key = tuple[str, str]
 
 
@@ -31,21 +34,26 @@ class EquityRecorder:
         self,
         portfolio: Portfolio,
         instruments: dict[Key, Instrument],
-        tapes: dict[Key, Tape],
+        prices: Mapping[Key, PriceSeries],
         feed_ns: dict[str, int],
         *,
         currency: str,
         interval_ns: int,
         start: int,
+        sides: tuple[PositionSide, ...] = ("net",),
     ) -> None:
-        """`feed_ns` per venue: how long after its `ts` a row of a tape reaches us."""
+        """`prices` tell each symbol's; `feed_ns` per venue: how long after its `ts` a row of them reaches us.
+
+        `sides` of a symbol that are positions of their own: exposure counts each.
+        """
         self._portfolio = portfolio
         self._currency = currency
         self._interval = interval_ns
         self._start = start
         self._columns = {
-            key: _Column(instrument, tapes.get(key), feed_ns.get(key[0], 0))
+            (*key, side): _Column(instrument, prices.get(key), feed_ns.get(key[0], 0))
             for key, instrument in instruments.items()
+            for side in sides
             if instrument.quote == currency
         }
         self.scale = max(
@@ -57,13 +65,21 @@ class EquityRecorder:
         bases = {(i.venue, i.base): i.symbol for i in reversed(instruments.values()) if i.kind == "spot"}
         for (venue, base), symbol in bases.items():
             held, mark = portfolio.deposits.get((venue, base)), portfolio.mark(venue, symbol)
-            if held and mark is not None and base != currency and (venue, symbol) in self._columns:
-                self.deposited += self._columns[venue, symbol].deposit(held, mark, self.scale)
+            column = self._columns.get((venue, symbol, "net"))
+            if held and mark is not None and base != currency and column is not None:
+                self.deposited += column.deposit(held, mark, self.scale)
+        self.final_prices: dict[Key, Decimal] = {}
+        """What each symbol is worth in the last row, once `finish` has made it."""
+        self.deposit_gains: dict[Key, Decimal] = {}
+        """What base assets held at the start have gained by then, quote units, under the symbol that prices them."""
         self._changes: list[int] = []
         """`ts` of every change."""
         self._cash = [portfolio.cash(currency)]
         """At the start and after every change; the columns' lists go the same way."""
-        for key, column in self._columns.items():
+        self._followed = [
+            (key[:2], portfolio.books_of(key[:2]), column, key[2]) for key, column in self._columns.items()
+        ]
+        for key, _, column, _ in self._followed:
             column.note(ZERO, ZERO, portfolio.marks.get(key, 0.0))
 
     def on_change(self, event: KeyedEvent) -> None:
@@ -71,71 +87,96 @@ class EquityRecorder:
         portfolio = self._portfolio
         self._changes.append(event.ts)
         self._cash.append(portfolio.cash(self._currency))
-        for key, column in self._columns.items():
-            books = portfolio.books_of(key)
-            if len(books) == 1:
+        marks = portfolio.marks
+        for key, books, column, side in self._followed:
+            if len(books) == 1 and side == "net":
                 qty, cost = books[0].qty, books[0].cost
             else:
                 qty = cost = ZERO
                 for book in books:
-                    qty, cost = LEDGER.add(qty, book.qty), LEDGER.add(cost, book.cost)
-            column.note(qty, cost, portfolio.marks.get(key, 0.0))
+                    if book.position_side == side:
+                        qty, cost = LEDGER.add(qty, book.qty), LEDGER.add(cost, book.cost)
+            column.note(qty, cost, marks.get(key, 0.0))
 
     def finish(self, ts: int) -> EquityCurve:
         """All rows up to `ts` (inclusive), the last one at `ts` itself."""
-        times, states = self._rows(ts)
-        cash = _integers([int(total.scaleb(self.scale, LEDGER)) for total in self._cash])[states]
+        times, is_change = self._rows(ts)
+        all_cash = _mantissas(self._cash, self.scale)
+        for column in self._columns.values():
+            column.prepare(self.scale)
+        columns: dict[str, Any] = {name: np.empty(len(times), dtype=np.int64) for name in COLUMNS}
+        before = 0
+        for low in range(0, len(times), CHUNK_ROWS):
+            rows = slice(low, low + CHUNK_ROWS)
+            states = before + np.cumsum(is_change[rows])
+            before = states[-1]
+            parts = self._worth(times[rows], states, is_change[rows], all_cash[states])
+            for name, part in zip(COLUMNS, parts, strict=True):
+                if part.dtype == object and columns[name].dtype != object:
+                    columns[name] = columns[name].astype(object)
+                columns[name][rows] = part
+        for (venue, symbol, _), column in self._columns.items():
+            self.final_prices[venue, symbol] = price = column.final_price
+            qty, worth = column.deposited
+            if qty:
+                self.deposit_gains[venue, symbol] = LEDGER.subtract(LEDGER.multiply(qty, price), worth)
+        return EquityCurve(ts=times, scale=self.scale, **columns)
+
+    def _worth(self, times: Any, states: Any, is_change: Any, cash: Any) -> tuple[Any, Any, Any, Any]:
+        """The columns of some rows. `states` says after how many changes each row stands."""
         equity: Any = cash
         unrealized: Any = np.zeros(len(times), dtype=np.int64)
         exposure: Any = unrealized
-        own = np.flatnonzero(self._is_change)
+        own = np.flatnonzero(is_change)
         for column in self._columns.values():
             value, cost = column.worth(times, states, own, self.scale)
-            if max((int(abs(a).max()) for a in (value, cost, equity) if len(a)), default=0) >= INT64_SAFE // 4:
+            if max(int(abs(a).max()) for a in (value, cost, equity)) >= INT64_SAFE // 4:
                 value, cost, equity = value.astype(object), cost.astype(object), equity.astype(object)
-            unrealized = unrealized + value - cost
+            profit = value - cost
+            unrealized = unrealized + profit
             exposure = exposure + abs(value)
-            equity = equity + (value if column.spot else value - cost)
-        return EquityCurve(
-            ts=times, scale=self.scale, equity=equity, cash=cash, unrealized=unrealized, exposure=exposure
-        )
+            equity = equity + (value if column.spot else profit)
+        return equity, cash, unrealized, exposure
 
     def _rows(self, end: int) -> tuple[Any, Any]:
-        """Times of all rows in order, and which state each shows. At one time a change precedes the interval's row."""
+        """Times of all rows in order, and which of them show a change. At one time a change precedes the interval's."""
         step = self._interval
         grid = np.arange(-(-self._start // step) * step, end + 1, step, dtype=np.int64)
         changes = np.array(self._changes, dtype=np.int64)
-        times = np.concatenate((changes, grid))
-        states = np.concatenate((np.arange(1, len(changes) + 1), np.searchsorted(changes, grid, side="right")))
-        is_change = np.arange(len(times)) < len(changes)
-        if not len(times) or int(times.max()) < end:
-            times, states = np.append(times, end), np.append(states, len(changes))
-            is_change = np.append(is_change, False)
-        order = np.argsort(times, kind="stable")  # changes stand first above, and stay first at their time
-        self._is_change = is_change[order]
-        return times[order], states[order]
+        if max(grid[-1:].max(initial=-1), changes[-1:].max(initial=-1)) < end:
+            grid = np.append(grid, end)
+        is_change = np.zeros(len(changes) + len(grid), dtype=bool)
+        is_change[np.searchsorted(grid, changes) + np.arange(len(changes))] = True
+        times = np.empty(len(is_change), dtype=np.int64)
+        times[is_change], times[~is_change] = changes, grid
+        return times, is_change
 
 
 class _Column:
     """One symbol: what was held after each change, and its price over time."""
 
-    def __init__(self, instrument: Instrument, tape: Tape | None, feed_ns: int) -> None:
+    def __init__(self, instrument: Instrument, series: PriceSeries | None, feed_ns: int) -> None:
         self.spot = instrument.kind == "spot"
-        self._tape = tape
+        self._series = series
+        self._reader: PriceReader | None = None
         self._feed_ns = feed_ns
-        self.price_scale = max(tape.price_scale if tape is not None else 0, decimals_of(instrument.tick))
+        self.price_scale = max(scale_of(series) if series is not None else 0, decimals_of(instrument.tick))
         # A spot position is less its fees, which are quantized to 8 decimals; a contract's is whole steps.
         self.qty_scale = max(8, decimals_of(instrument.step)) if self.spot else decimals_of(instrument.step)
-        self._deposit = (ZERO, ZERO)
+        self.final_price = ZERO
+        """In the last row that `worth` was asked for."""
+        self.deposited = (ZERO, ZERO)
+        """What was held from before the first trade, and what that was worth."""
         self._qty: list[Decimal] = []
         self._cost: list[Decimal] = []
         self._marks: list[float] = []
+        self._lots = self._costs = self._prices = np.empty(0, dtype=np.int64)
 
     def deposit(self, qty: Decimal, mark: Decimal, scale: int) -> Decimal:
         """Hold this from before the first trade; returns what it is worth at `mark`."""
         whole = int(qty.scaleb(self.qty_scale, LEDGER))
         worth = LEDGER.multiply(Decimal(whole).scaleb(-self.qty_scale, LEDGER), mark)
-        self._deposit = (Decimal(whole).scaleb(-self.qty_scale, LEDGER), worth)
+        self.deposited = (Decimal(whole).scaleb(-self.qty_scale, LEDGER), worth)
         return worth
 
     def note(self, qty: Decimal, cost: Decimal, mark: float) -> None:
@@ -144,27 +185,38 @@ class _Column:
         self._cost.append(cost)
         self._marks.append(mark)
 
+    def prepare(self, scale: int) -> None:
+        """Turn what was noted into columns by state, for `worth`, and begin the prices anew."""
+        self._reader = None if self._series is None else PriceReader(self._series)
+        qty, cost = self.deposited
+        held, spent = self._qty, self._cost
+        if qty or cost:
+            held, spent = [LEDGER.add(q, qty) for q in held], [LEDGER.add(c, cost) for c in spent]
+        self._lots, self._costs = _mantissas(held, self.qty_scale), _mantissas(spent, scale)
+        self._prices = np.rint(np.array(self._marks) * 10.0**self.price_scale).astype(np.int64)
+
     def worth(self, times: Any, states: Any, changes: Any, scale: int) -> tuple[Any, Any]:
-        """Per row: qty x price and cost, as mantissas of `scale`. `changes` are the rows that show a change itself."""
-        qty, cost = self._deposit
-        lots = _integers([int(LEDGER.add(q, qty).scaleb(self.qty_scale, LEDGER)) for q in self._qty])[states]
-        costs = _integers([int(LEDGER.add(c, cost).scaleb(scale, LEDGER)) for c in self._cost])[states]
-        marks = np.rint(np.array(self._marks) * 10.0**self.price_scale).astype(np.int64)
-        prices = marks[states]
-        if self._tape is not None:
-            unit = 10 ** (self.price_scale - self._tape.price_scale)
-            heard = np.searchsorted(self._tape.columns["ts"] + self._feed_ns, times, side="right") - 1
-            known = heard >= 0
-            prices[known] = self._tape.columns["close"][heard[known]] * unit
-        # A change may come between two bars of one nanosecond: there the price is the one that was known.
-        prices[changes] = marks[states[changes]]
+        """Per row: qty x price and cost, as mantissas of `scale`. `changes` are the rows that show a change itself.
+
+        Asked for in order of time.
+        """
+        lots, prices = self._lots[states], self._prices[states]
+        if self._reader is not None:
+            closes, known = self._reader.at(times - self._feed_ns)
+            told = closes * 10 ** (self.price_scale - self._reader.scale)
+            told = told if known.all() else np.where(known, told, prices)
+            # A change may come between two bars of one nanosecond: there the price is the one that was known.
+            told[changes] = prices[changes]
+            prices = told
+        self.final_price = Decimal(int(prices[-1])).scaleb(-self.price_scale, LEDGER)
         factor = 10 ** (scale - self.price_scale - self.qty_scale)
         if int(abs(lots).max()) * int(prices.max()) * factor >= INT64_SAFE:
-            return lots.astype(object) * prices.astype(object) * factor, costs
-        return lots * prices * factor, costs
+            return lots.astype(object) * prices.astype(object) * factor, self._costs[states]
+        return lots * prices * factor, self._costs[states]
 
 
-def _integers(values: list[int]) -> Any:
-    """int64 where they fit, else Python ints."""
-    fits = min(values) > -INT64_SAFE and max(values) < INT64_SAFE
-    return np.array(values, dtype=np.int64 if fits else object)
+def _mantissas(values: list[Decimal], scale: int) -> Any:
+    """Values x 10^scale: int64 where they fit, else Python ints."""
+    whole = [int(value.scaleb(scale, LEDGER)) for value in values]
+    fits = min(whole) > -INT64_SAFE and max(whole) < INT64_SAFE
+    return np.array(whole, dtype=np.int64 if fits else object)

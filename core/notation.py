@@ -24,12 +24,13 @@ INTERVAL_NS = {
     "h": 3_600_000_000_000,
     "m": 60_000_000_000,
     "s": 1_000_000_000,
+    "ms": 1_000_000,
 }
 """Units of an interval, longest first. A month has no fixed length and is not among them."""
 
 _PLAIN = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
 _WITH_EXPONENT = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]{1,2}")
-_INTERVAL = re.compile(r"([1-9][0-9]{0,8})([smhdw])")
+_INTERVAL = re.compile(r"([1-9][0-9]{0,8})(ms|[smhdw])")
 _TIMESTAMP = re.compile(
     r"(?P<date>\d{4}-\d{2}-\d{2})"
     r"([Tt ](?P<clock>\d{2}:\d{2}(:\d{2})?)(\.(?P<fraction>\d{1,9}))?"
@@ -148,7 +149,7 @@ class _MillisNotation:
 
 
 class _IntervalNotation:
-    """A count and a unit: 1s, 15m, 4h, 1d, 1w."""
+    """A count and a unit: 100ms, 1s, 15m, 4h, 1d, 1w."""
 
     expected = "an interval like 1s, 1m, 15m, 1h, 4h, 1d or 1w"
     unit = ""
@@ -166,7 +167,20 @@ class _IntervalNotation:
         for unit, length in INTERVAL_NS.items():
             if value > 0 and value % length == 0:
                 return f"{value // length}{unit}"
-        raise ValueError(f"{value} ns is no whole positive number of seconds and cannot be written as an interval")
+        raise ValueError(f"{value} ns is no whole positive number of milliseconds and cannot be written as an interval")
+
+
+_INTERVALS = _IntervalNotation()
+
+
+def interval_ns(text: str) -> int:
+    """The length of an interval like `10s`, int nanoseconds. Raises ValueError with a sentence for the user."""
+    return _INTERVALS.read(text)
+
+
+def timestamp_ns(text: str) -> int:
+    """A moment like `2025-05-04`, int nanoseconds UTC. Raises ValueError with a sentence for the user."""
+    return _TimestampNotation().read(text)
 
 
 Timestamp = Annotated[int, _TimestampNotation()]
@@ -174,7 +188,7 @@ Timestamp = Annotated[int, _TimestampNotation()]
 Millis = Annotated[int, _MillisNotation()]
 """A time or a duration, int nanoseconds; written in milliseconds."""
 NonNegativeMillis = Annotated[Millis, msgspec.Meta(ge=0)]
-Interval = Annotated[int, _IntervalNotation()]
+Interval = Annotated[int, _INTERVALS]
 """A length of time, int nanoseconds, positive; written as count and unit."""
 
 NOTATIONS = (_TimestampNotation, _MillisNotation, _IntervalNotation)

@@ -1,8 +1,12 @@
 """The exact ledger: positions, balances, profit. Decimal throughout, conserved to the last digit on every fill.
 
 A position keeps its exact cost C = sum of signed price x qty. Closing q of Q moves C x q / Q, quantized to 8 decimals
-half-even, into realized PnL; the last lot takes the rest. The entry price C / Q is shown, never stored. Books are kept
-per (venue, symbol, position_side, strategy); the venue's position is their sum.
+half-even, into realized PnL; the last lot takes the rest. The entry price C / Q is shown, never stored.
+
+Books are kept per (venue, symbol, position_side, strategy): what each strategy bought and sold by itself. The venue
+nets them into one position per (venue, symbol, position_side), whose cost is not the sum of theirs: where one strategy
+buys what another sells, the venue has realized what the two books still carry open. `whole` keeps that position too;
+wallet - cost is the same on both sides, to the last digit.
 
 The conservation law asserted on each fill, per settle asset: wallet - sum of costs = deposits + signed cash flow of all
 fills and fundings. Both sides are added up apart, so an error in the cost rule or in a fee cannot cancel out.
@@ -11,7 +15,7 @@ fills and fundings. Both sides are added up apart, so an error in the cost rule 
 from __future__ import annotations
 
 from collections.abc import Callable
-from decimal import ROUND_HALF_EVEN, Context, Decimal, getcontext, localcontext, setcontext
+from decimal import ROUND_HALF_EVEN, Context, Decimal, getcontext, setcontext
 from typing import Any
 
 import msgspec
@@ -25,18 +29,23 @@ from core.events import (
     OrderFilled,
     PositionChanged,
     PositionClosed,
+    PositionLiquidated,
     PositionSide,
 )
 from core.instruments import Instrument
 
 ZERO = Decimal(0)
 EIGHT = Decimal("1e-8")
+FORCED = Decimal("1e-16")
+"""Grid of the cash that a close by the venue moves: price x qty, at a bankruptcy price of up to 34 digits."""
 BookKey = tuple[str, str, str, str]
 """(venue, symbol, position_side, strategy)"""
+PositionKey = tuple[str, str, str]
+"""(venue, symbol, position_side)"""
 
 
 class Position(msgspec.Struct):
-    """One book: signed quantity and its exact cost."""
+    """One book, or the venue's position of several: signed quantity and its exact cost."""
 
     venue: str
     symbol: str
@@ -60,6 +69,21 @@ class Position(msgspec.Struct):
         return self.qty * mark - self.cost
 
 
+class _Page:
+    """Where the fills of one book are written down: the book, and the keys of everything else that they move."""
+
+    __slots__ = ("asset", "book", "instrument", "market", "step", "whole")
+
+    def __init__(self, fill: OrderFilled, instrument: Instrument) -> None:
+        self.book = Position(fill.venue, fill.symbol, fill.position_side, fill.strategy)
+        self.whole = self.book
+        """The venue's position that the book is a part of; the book itself while there is no other."""
+        self.instrument = instrument
+        self.step = instrument.step
+        self.market = (fill.venue, fill.symbol)
+        self.asset = (fill.venue, instrument.quote)
+
+
 class Portfolio:
     """Books fills, marks positions, publishes what changed."""
 
@@ -68,33 +92,34 @@ class Portfolio:
         instruments: dict[tuple[str, str], Instrument],
         balances: dict[tuple[str, str], Decimal],
         publish: Callable[[Event], None],
-        *,
-        leverage: dict[tuple[str, str], Decimal] | None = None,
     ) -> None:
-        """`balances` by (venue, asset). `leverage` by (venue, symbol): 1 where it is not given."""
+        """`balances` by (venue, asset)."""
         self._context = Context(prec=34)
-        self._leverage = leverage or {}
         self._instruments = instruments
         self._publish = publish
         self.books: dict[BookKey, Position] = {}
-        self._by_symbol: dict[tuple[str, str], list[Position]] = {}
-        self.net: dict[tuple[str, str], Decimal] = {}
-        """Account's net position per (venue, symbol): the checked sum of the books."""
+        self._pages: dict[BookKey, _Page] = {}
+        self._by_symbol: dict[tuple[str, str], list[Position]] = {market: [] for market in instruments}
+        self.whole: dict[PositionKey, Position] = {}
+        """The venue's positions; where one strategy alone holds one, that is its book itself."""
+        self._shared: dict[PositionKey, list[Position]] = {}
+        """The books of those that several strategies hold."""
         self.balances: dict[tuple[str, str], Decimal] = dict(balances)
         """Total per (venue, asset)."""
         self.marks: dict[tuple[str, str], float] = {}
         """Our last known price per (venue, symbol)."""
         self._exact: dict[tuple[str, str], tuple[float, Decimal]] = {}
         self.deposits: dict[tuple[str, str], Decimal] = dict(balances)
-        self.holding = 0
-        """How many books are not flat."""
         self.version = 0
         """Grows with every change of a position or a balance."""
-        self._cash_floats = {asset: float(total) for asset, total in balances.items()}
-        self._open_floats: dict[BookKey, tuple[float, float]] = {}
-        """(qty, cost) of linear books that are not flat."""
+        self._floats_of = -1
+        """The version that the floats below were taken of."""
+        self._cash_floats: dict[tuple[str, str], float] = {}
+        self._open_floats: list[tuple[tuple[str, str], float, float]] = []
+        """(venue, symbol), qty, cost of linear books that are not flat."""
         self._spot = {(i.venue, i.base): i for i in reversed(instruments.values()) if i.kind == "spot"}
-        self._flow: dict[tuple[str, str], Decimal] = dict.fromkeys(balances, ZERO)
+        self._flowed: dict[tuple[str, str], Decimal] = dict(balances)
+        """Deposits and the signed cash flow of every fill and funding: what conservation is checked against."""
         self._cost: dict[tuple[str, str], Decimal] = dict.fromkeys(balances, ZERO)
 
     # --- bus handlers -----------------------------------------------------------------------------------------------
@@ -105,37 +130,44 @@ class Portfolio:
 
     def on_fill(self, fill: OrderFilled) -> None:
         """Book a fill: position, balances, conservation, and the account events that say so."""
-        instrument = self._instruments[fill.venue, fill.symbol]
-        if (fill.venue, fill.symbol) not in self.marks:
-            self.marks[fill.venue, fill.symbol] = float(fill.price)
-        key = (fill.venue, fill.symbol, fill.position_side, fill.strategy)
-        book = self.books.get(key)
-        if book is None:
-            book = self.books[key] = Position(*key)
-            self._by_symbol.setdefault((fill.venue, fill.symbol), []).append(book)
+        page = self._pages.get((fill.venue, fill.symbol, fill.position_side, fill.strategy)) or self._open_page(fill)
         # One swap of the context and operators cost a third of calling the context's own methods.
         caller = getcontext()
         setcontext(self._context)
         try:
-            if instrument.kind == "spot":
-                self._book_spot(fill, book, instrument)
+            if page.instrument.kind == "spot":
+                self._book_spot(fill, page)
             else:
-                self._book_linear(fill, book, instrument)
+                self._book_linear(fill, page)
         finally:
             setcontext(caller)
-        if -instrument.step < book.qty < instrument.step:  # flat, but for dust that no order could trade
-            closed = PositionClosed(
-                fill.ts,
-                fill.ts_venue,
-                fill.venue,
-                fill.symbol,
-                fill.position_side,
-                fill.strategy,
-                fill.session,
-                book.realized_since_flat,
-            )
-            book.realized_since_flat = ZERO
-            self._publish(closed)
+        book, step = page.book, page.step
+        if -step < book.qty < step:  # flat, but for dust that no order could trade
+            self._tell_closed(fill, book)
+
+    def _open_page(self, fill: OrderFilled) -> _Page:
+        """The first fill of a book."""
+        key = (fill.venue, fill.symbol, fill.position_side, fill.strategy)
+        page = self._pages[key] = _Page(fill, self._instruments[fill.venue, fill.symbol])
+        self.books[key] = page.book
+        self._by_symbol[page.market].append(page.book)
+        self._share(key[:3], page)
+        self.marks.setdefault(page.market, float(fill.price))
+        return page
+
+    def _share(self, key: PositionKey, page: _Page) -> None:
+        """Make a new book part of the venue's position: from the second one on that is a ledger of its own."""
+        if key not in self.whole:
+            self.whole[key] = page.book
+            return
+        if key not in self._shared:
+            first = self.whole[key]
+            self.whole[key] = msgspec.structs.replace(first, strategy="")
+            self._shared[key] = [first]
+        self._shared[key].append(page.book)
+        for other in self._pages.values():
+            if (*other.market, other.book.position_side) == key:
+                other.whole = self.whole[key]
 
     def on_funding(self, event: FundingPaid) -> None:
         """Move funding into the wallet and the book it belongs to."""
@@ -146,95 +178,109 @@ class Portfolio:
             raise InvariantBroken(f"funding for {event.symbol} of {event.strategy}, which holds nothing: {event!r}")
         book.funding += event.amount
         asset = (event.venue, instrument.quote)
-        self._flow[asset] += event.amount
+        self._flowed[asset] += event.amount
         self._move(event, asset, event.amount, "funding")
+
+    def on_liquidation(self, event: PositionLiquidated) -> None:
+        """Close what the venue closed of a book, at its price; what it bears of the loss comes back in."""
+        page = self._pages.get((event.venue, event.symbol, event.position_side, event.strategy))
+        if page is None or abs(page.book.qty) < event.qty:
+            raise InvariantBroken(f"{event.cause} of more than `{event.strategy}` holds of {event.symbol}: {event!r}")
+        book, asset = page.book, page.asset
+        caller = getcontext()
+        setcontext(self._context)
+        try:
+            qty = -event.qty if book.qty > 0 else event.qty
+            value = (event.price * qty).quantize(FORCED, ROUND_HALF_EVEN)
+            cost = book.cost
+            realized = _change(book, event.price, qty, value)
+            book.fees += event.fee
+            if page.whole is not book:
+                _change(page.whole, event.price, qty, value)
+            self._tell(event, book, realized)
+            total = self._move(event, asset, realized - event.fee + event.insured, event.cause)
+            self._cost[asset] += book.cost - cost
+            self._flowed[asset] += event.insured - value - event.fee
+            if total - self._cost[asset] != self._flowed[asset]:
+                raise InvariantBroken(f"{asset[1]} is not conserved after {event!r}")
+        finally:
+            setcontext(caller)
+        if not book.qty:
+            self._tell_closed(event, book)
 
     # --- booking, in the ledger's own context ------------------------------------------------------------------------
 
-    def _book_linear(self, fill: OrderFilled, book: Position, instrument: Instrument) -> None:
-        signed_qty = fill.qty if fill.side == "buy" else -fill.qty
-        signed_value = fill.price * signed_qty
-        realized = self._change(book, instrument, fill.price, signed_qty, signed_value)
-        own = (fill.venue, fill.symbol, fill.position_side, fill.strategy)
-        if book.qty:
-            self._open_floats[own] = (float(book.qty), float(book.cost))
+    def _book_linear(self, fill: OrderFilled, page: _Page) -> None:
+        book, asset = page.book, page.asset
+        qty = fill.qty if fill.side == "buy" else -fill.qty
+        value = fill.price * qty
+        cost = book.cost
+        realized = _change(book, fill.price, qty, value)
+        fee = fill.fee
+        if fill.fee_asset == asset[1]:
+            book.fees += fee
+            delta, paid = realized - fee, value + fee
         else:
-            self._open_floats.pop(own, None)
-        asset = (fill.venue, instrument.quote)
-        if fill.fee_asset == instrument.quote:
-            book.fees += fill.fee
-            delta = realized - fill.fee
-            self._flow[asset] -= signed_value + fill.fee
-        else:
-            delta = realized
-            self._flow[asset] -= signed_value
+            delta, paid = realized, value
             other = (fill.venue, fill.fee_asset)
-            self._flow[other] = self._flow.get(other, ZERO) - fill.fee
-            self._move(fill, other, -fill.fee, "fee")
-        key = (fill.venue, fill.symbol)
-        self.net[key] = self.net.get(key, ZERO) + signed_qty
+            self._flowed[other] = self._flowed.get(other, ZERO) - fee
+            self._move(fill, other, -fee, "fee")
+        if page.whole is not book:
+            _change(page.whole, fill.price, qty, value)
         self._tell(fill, book, realized)
-        self._move(fill, asset, delta, "fill")
-        if self.balances[asset] - self._cost[asset] != self.deposits.get(asset, ZERO) + self._flow[asset]:
+        total = self._move(fill, asset, delta, "fill")
+        self._cost[asset] = cost = self._cost[asset] + (book.cost - cost)
+        self._flowed[asset] = flowed = self._flowed[asset] - paid
+        if total - cost != flowed:
+            deposited = self.deposits[asset]
             raise InvariantBroken(
-                f"{asset[1]} is not conserved: wallet {self.balances[asset]} - cost {self._cost[asset]} is not "
-                f"deposits {self.deposits.get(asset, ZERO)} + flow {self._flow[asset]} after {fill!r}"
+                f"{asset[1]} is not conserved: wallet {total} - cost {cost} is not deposits {deposited} + flow "
+                f"{flowed - deposited} after {fill!r}"
             )
 
-    def _book_spot(self, fill: OrderFilled, book: Position, instrument: Instrument) -> None:
+    def _book_spot(self, fill: OrderFilled, page: _Page) -> None:
         """Assets change hands at once: the wallet holds base and quote, the book remembers what the base cost."""
-        signed_qty = fill.qty if fill.side == "buy" else -fill.qty
-        signed_value = fill.price * signed_qty
+        book, instrument = page.book, page.instrument
+        qty = fill.qty if fill.side == "buy" else -fill.qty
+        value = fill.price * qty
         base_fee = fill.fee if fill.fee_asset == instrument.base else ZERO
-        realized = self._change(book, instrument, fill.price, signed_qty, signed_value)
+        realized = _change(book, fill.price, qty, value)
+        if page.whole is not book:
+            _change(page.whole, fill.price, qty, value)
+            page.whole.qty -= base_fee
+            page.whole.cost -= base_fee * fill.price
         if base_fee:
             # What the fee took of the base is not held: it leaves at the price it was just bought for.
-            held = bool(book.qty)
             book.qty -= base_fee
             book.cost -= base_fee * fill.price
-            self.holding += bool(book.qty) - held
             book.fees += base_fee * fill.price
         elif fill.fee_asset == instrument.quote:
             book.fees += fill.fee
-        key = (fill.venue, fill.symbol)
-        self.net[key] = self.net.get(key, ZERO) + signed_qty - base_fee
         self._tell(fill, book, realized)
-        deltas = {instrument.base: signed_qty, instrument.quote: -signed_value}
+        deltas = {instrument.base: qty, instrument.quote: -value}
         deltas[fill.fee_asset] = deltas.get(fill.fee_asset, ZERO) - fill.fee
         for name, delta in deltas.items():
             asset = (fill.venue, name)
-            self._flow[asset] = self._flow.get(asset, ZERO) + delta
-            self._move(fill, asset, delta, "fill")
-            if self.balances[asset] != self.deposits.get(asset, ZERO) + self._flow[asset]:
+            self._flowed[asset] = flowed = self._flowed.get(asset, ZERO) + delta
+            if self._move(fill, asset, delta, "fill") != flowed:
                 raise InvariantBroken(f"{name} is not conserved after {fill!r}")
 
-    def _change(self, book: Position, instrument: Instrument, price: Decimal, qty: Decimal, value: Decimal) -> Decimal:
-        """Apply a signed fill to a book; returns what it realized. A flip is a close and an open."""
-        held = book.qty
-        before = book.cost
-        realized = ZERO
-        if not held or (held > 0) == (qty > 0):
-            book.cost = before + value
-        elif qty == -held:
-            realized = -value - before
-            book.cost = ZERO
-        elif abs(qty) < abs(held):
-            moved = (before * -qty / held).quantize(EIGHT, ROUND_HALF_EVEN)
-            realized = -value - moved
-            book.cost = before - moved
-        else:
-            closing_value = price * -held
-            realized = -closing_value - before
-            book.cost = value - closing_value
-        book.qty = held + qty
-        self.holding += bool(book.qty) - bool(held)
-        if realized:
-            book.realized_pnl += realized
-            book.realized_since_flat += realized
-        self._cost[book.venue, instrument.quote] += book.cost - before
-        return realized
+    def _tell_closed(self, cause: OrderFilled | PositionLiquidated, book: Position) -> None:
+        realized, book.realized_since_flat = book.realized_since_flat, ZERO
+        self._publish(
+            PositionClosed(
+                cause.ts,
+                cause.ts_venue,
+                cause.venue,
+                cause.symbol,
+                cause.position_side,
+                cause.strategy,
+                cause.session,
+                realized,
+            )
+        )
 
-    def _tell(self, fill: OrderFilled, book: Position, realized: Decimal) -> None:
+    def _tell(self, fill: OrderFilled | PositionLiquidated, book: Position, realized: Decimal) -> None:
         self._publish(
             PositionChanged(
                 fill.ts,
@@ -250,10 +296,12 @@ class Portfolio:
             )
         )
 
-    def _move(self, cause: OrderFilled | FundingPaid, asset: tuple[str, str], delta: Decimal, reason: str) -> None:
+    def _move(
+        self, cause: OrderFilled | FundingPaid | PositionLiquidated, asset: tuple[str, str], delta: Decimal, reason: str
+    ) -> Decimal:
+        """Change a balance and say so; returns the new total."""
         total = self.balances.get(asset, ZERO) + delta
         self.balances[asset] = total
-        self._cash_floats[asset] = float(total)
         self.version += 1
         self._publish(
             BalanceChanged(
@@ -270,6 +318,7 @@ class Portfolio:
                 reason,
             )
         )
+        return total
 
     def snapshot(self) -> dict[str, Any]:
         """All state that cannot be derived, encodable: what a restart begins from."""
@@ -277,17 +326,40 @@ class Portfolio:
             "balances": [[venue, asset, total] for (venue, asset), total in self.balances.items()],
             "deposits": [[venue, asset, total] for (venue, asset), total in self.deposits.items()],
             "books": list(self.books.values()),
+            "shared": [self.whole[key] for key in self._shared],
         }
 
     # --- queries ----------------------------------------------------------------------------------------------------
+
+    @property
+    def holding(self) -> int:
+        """How many books are not flat."""
+        return sum(bool(book.qty) for book in self.books.values())
 
     def position(self, venue: str, symbol: str, strategy: str, position_side: PositionSide = "net") -> Position | None:
         """A strategy's own book; None where it never traded the symbol."""
         return self.books.get((venue, symbol, position_side, strategy))
 
+    def held(self, venue: str, symbol: str, position_side: PositionSide = "net") -> Decimal:
+        """Signed quantity of the venue's position, base units."""
+        whole = self.whole.get((venue, symbol, position_side))
+        return ZERO if whole is None else whole.qty
+
+    def wallet(self, venue: str, asset: str) -> Decimal:
+        """What the venue says our wallet is: what it netted between strategies it has realized, and we have not yet."""
+        total = self.balances.get((venue, asset), ZERO)
+        for key, books in self._shared.items():
+            instrument = self._instruments[key[:2]]
+            if key[0] == venue and instrument.quote == asset and instrument.kind == "linear":
+                costs = ZERO
+                for book in books:
+                    costs = self._context.add(costs, book.cost)
+                total = self._context.add(total, self._context.subtract(self.whole[key].cost, costs))
+        return total
+
     def books_of(self, key: tuple[str, str]) -> list[Position]:
-        """Every book of a (venue, symbol)."""
-        return self._by_symbol.get(key, [])
+        """Every book of a (venue, symbol): the list itself, which grows with the books."""
+        return self._by_symbol[key]
 
     def tradable(self, book: Position) -> Decimal:
         """A book's quantity without dust: rounded towards zero onto the step."""
@@ -306,27 +378,28 @@ class Portfolio:
 
     def cash(self, currency: str) -> Decimal:
         """Total of one asset over all venues."""
-        total = ZERO
+        total: Decimal | None = None
         for asset, held in self.balances.items():
             if asset[1] == currency:
-                total = self._context.add(total, held)
-        return total
+                total = held if total is None else self._context.add(total, held)
+        return ZERO if total is None else total
 
     def unrealized(self, currency: str) -> Decimal:
         """Open profit of linear positions settled in `currency`; for spot, every base asset held at its mark."""
+        add, multiply = self._context.add, self._context.multiply
         total = ZERO
-        with localcontext(self._context):
-            for book in self.books.values():
-                if book.qty:
-                    instrument = self._instruments[book.venue, book.symbol]
-                    mark = self.mark(book.venue, book.symbol)
-                    if mark is not None and instrument.quote == currency and instrument.kind == "linear":
-                        total += book.unrealized(mark)
-            for asset, instrument in self._spot.items():
-                held = self.balances.get(asset)
-                if held and instrument.quote == currency and asset[1] != currency:
-                    mark = self.mark(instrument.venue, instrument.symbol)
-                    total += held * mark if mark is not None else ZERO
+        for page in self._pages.values():
+            book, instrument = page.book, page.instrument
+            if book.qty and instrument.kind == "linear" and instrument.quote == currency:
+                mark = self.mark(book.venue, book.symbol)
+                if mark is not None:
+                    total = add(total, self._context.subtract(multiply(book.qty, mark), book.cost))
+        for asset, instrument in self._spot.items():
+            held = self.balances.get(asset)
+            if held and instrument.quote == currency and asset[1] != currency:
+                mark = self.mark(instrument.venue, instrument.symbol)
+                if mark is not None:
+                    total = add(total, multiply(held, mark))
         return total
 
     def equity(self, currency: str) -> Decimal:
@@ -335,13 +408,15 @@ class Portfolio:
 
     def equity_float(self, currency: str) -> float:
         """`equity` in floats, for limits that are followed with every price; never booked, never reported."""
+        if self._floats_of != self.version:
+            self._take_floats()
         total = 0.0
         for asset, held in self._cash_floats.items():
             if asset[1] == currency:
                 total += held
         marks = self.marks
-        for key, (qty, cost) in self._open_floats.items():
-            mark = marks.get(key[:2])
+        for market, qty, cost in self._open_floats:
+            mark = marks.get(market)
             if mark is not None:
                 total += qty * mark - cost
         for asset, instrument in self._spot.items():
@@ -352,25 +427,52 @@ class Portfolio:
 
     def only_position(self) -> tuple[str, str, float] | None:
         """(venue, symbol, qty) where exactly one linear position moves the equity; else None."""
+        if self._floats_of != self.version:
+            self._take_floats()
         if len(self._open_floats) != 1 or self._spot:
             return None
-        key, (qty, _) = next(iter(self._open_floats.items()))
-        return key[0], key[1], qty
+        market, qty, _ = self._open_floats[0]
+        return *market, qty
 
-    def margin_used(self, currency: str) -> Decimal:
-        """Initial margin of open linear positions: entry value over the symbol's leverage."""
-        total = ZERO
-        for book in self.books.values():
-            instrument = self._instruments[book.venue, book.symbol]
-            if book.qty and instrument.kind == "linear" and instrument.quote == currency:
-                total += abs(book.cost) / self._leverage.get((book.venue, book.symbol), Decimal(1))
-        return total
+    def _take_floats(self) -> None:
+        """Mirror the ledger as it is now."""
+        self._floats_of = self.version
+        self._cash_floats = {asset: float(total) for asset, total in self.balances.items()}
+        self._open_floats = [
+            (page.market, float(page.book.qty), float(page.book.cost))
+            for page in self._pages.values()
+            if page.book.qty and page.instrument.kind == "linear"
+        ]
 
     def exposure(self, currency: str) -> Decimal:
-        """Gross notional of the account's net positions at our last known prices."""
+        """Gross notional of the venue's positions at our last known prices."""
         total = ZERO
-        for (venue, symbol), qty in self.net.items():
-            if qty and self._instruments[venue, symbol].quote == currency:
+        for (venue, symbol, _), whole in self.whole.items():
+            if whole.qty and self._instruments[venue, symbol].quote == currency:
                 mark = self.mark(venue, symbol)
-                total += abs(qty) * mark if mark is not None else ZERO
+                total += abs(whole.qty) * mark if mark is not None else ZERO
         return total
+
+
+def _change(book: Position, price: Decimal, qty: Decimal, value: Decimal) -> Decimal:
+    """Apply a signed fill to a book; returns what it realized. A flip is a close and an open."""
+    held, cost = book.qty, book.cost
+    book.qty = held + qty
+    if not held or (held > 0) == (qty > 0):
+        book.cost = cost + value
+        return ZERO
+    if qty == -held:
+        realized = -value - cost
+        book.cost = ZERO
+    elif abs(qty) < abs(held):
+        moved = (cost * -qty / held).quantize(EIGHT, ROUND_HALF_EVEN)
+        realized = -value - moved
+        book.cost = cost - moved
+    else:
+        closing_value = price * -held
+        realized = -closing_value - cost
+        book.cost = value - closing_value
+    if realized:
+        book.realized_pnl += realized
+        book.realized_since_flat += realized
+    return realized

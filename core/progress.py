@@ -37,14 +37,21 @@ class Progress:
         self._shown = shown
         self._drawn = False
         self._last = -INTERVAL_S
+        self._what = ""
+        """What is being loaded, and below since when: each source has a time left of its own."""
+        self._began = 0.0
 
     def loading(self, what: str, done: int, total: int) -> None:
         """Rows of a source read so far; as often as one likes, drawn at most five times a second."""
         now = time.monotonic()  # tidy: how often a line is drawn changes no result
         if now - self._last >= INTERVAL_S:
             self._last = now
+            if what != self._what:
+                self._what, self._began = what, now
             share = f"{done / total:4.0%}" if total else ""
-            self._draw(f"{what}  {share}  {done:,} rows")
+            passed = now - self._began
+            left = f"  ETA {_span(passed * (total - done) / done)}" if passed and done else ""
+            self._draw(f"{what}  {share}  {done:,} rows{left}")
 
     @contextlib.asynccontextmanager
     async def following(self, engine: Engine) -> AsyncIterator[None]:

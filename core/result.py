@@ -19,7 +19,7 @@ from core.events import OrderFilled
 from core.extremes import TapeExtremes
 from core.metrics.equity import EquityCurve
 from core.metrics.record import RunRecord
-from core.metrics.underwater import underwater
+from core.metrics.underwater import drawdown_of
 from core.report.export import (
     FILL_TIMES,
     ORDER_TIMES,
@@ -109,6 +109,8 @@ def make_result(parts: RunParts, *, complete: bool = True, status: str | None = 
         account_events=parts.recording.account_events,
         latencies_ns=parts.recording.latencies_ns,
         unassigned_funding=log.unassigned_funding,
+        final_prices=parts.recorder.final_prices,
+        deposit_gains=parts.recorder.deposit_gains,
     )
     warnings = remarks(parts, record.curve)
     if complete:
@@ -138,7 +140,7 @@ def write_result(result: RunResult, folder: RunFolder) -> None:
     folder.write("trades.json", trades_json(record.trades))
     folder.write("orders.csv", orders_csv(record.orders))
     folder.write("fills.csv", fills_csv(record.fills))
-    folder.write("equity.csv", equity_csv(record.curve, record.initial_equity, record.start, record.end))
+    folder.write("equity.csv", equity_csv(record.curve, record.initial_equity))
     folder.write("equity.html", equity_html(record.curve, record.trades, result.summary).encode())
     folder.write("summary.json", encode_summary(result.summary))
     result.run_folder = folder.path
@@ -159,7 +161,7 @@ def _records(things: Any, kind: type[Trade | OrderFilled], times: frozenset[str]
 
 def _equity_columns(record: RunRecord) -> dict[str, np.ndarray]:
     curve = record.curve
-    equity, exposure = record.equity, curve.floats("exposure")
+    equity, exposure = curve.floats("equity"), curve.floats("exposure")
     return {
         "ts": curve.ts,
         "equity": equity,
@@ -167,7 +169,7 @@ def _equity_columns(record: RunRecord) -> dict[str, np.ndarray]:
         "unrealized_pnl": curve.floats("unrealized"),
         "exposure": exposure,
         "leverage": np.divide(exposure, equity, out=np.full(len(equity), np.nan), where=equity > 0),
-        "drawdown": underwater(curve.ts, equity, float(record.initial_equity), record.start, record.end).drawdown,
+        "drawdown": drawdown_of(curve, float(record.initial_equity)),
     }
 
 

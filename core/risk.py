@@ -1,7 +1,8 @@
 """The gate: every wish of the execution engine passes here, and only here commands are made.
 
-A check that denies says by how much; a check that raises denies as well. Whatever happens, cancels pass, and so do
-orders that can only reduce the account's position: also while halted, also over the order rate.
+A check that denies says by how much; a check that raises denies as well. What the venue would refuse for its margin is
+refused here, before it is sent. Whatever happens, cancels pass, and so do orders that can only reduce the account's
+position: also while halted, also over the order rate.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ from decimal import Decimal
 
 import msgspec
 
+from core.account_margin import AccountMargin
 from core.bus import Subscription
 from core.commands import AmendOrder, CancelOrder, ProposeAmend, ProposeCancel, ProposeOrder, SubmitOrder
 from core.events import (
     AmendRejected,
-    Bar,
     Event,
+    MarketEvent,
     OrderDenied,
     OrderFilled,
     OrderSubmitted,
@@ -25,7 +27,7 @@ from core.events import (
     TradingHalted,
     TradingResumed,
 )
-from core.orders import OrderStatus, OrderTerms
+from core.orders import Order, OrderStatus, OrderTerms, closes_only
 from core.portfolio import Portfolio
 from core.working import WorkingOrders
 
@@ -33,6 +35,8 @@ ZERO = Decimal(0)
 INFINITE = float("inf")
 MINUTE_NS = 60_000_000_000
 ACCOUNT = "account"
+CALM_MARGIN = 1e-9
+"""Fraction of the equity by which prices must miss its peak and the floor to be passed over: floats round at 1e-16."""
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -65,7 +69,9 @@ class RiskEngine:
         working: WorkingOrders,
         currency: str,
         publish: Callable[[Event], None],
+        margin: AccountMargin | None = None,
     ) -> None:
+        """`margin` None: what the venue asks for is not known here, and it is left to refuse by itself."""
         self._scopes: dict[str, list[tuple[str, Limits]]] = {
             # A strategy's own limits first, then the account's; who has none is not asked.
             name: [(scope, own) for scope, own in ((f"strategy {name}", limits), (ACCOUNT, account)) if own != Limits()]
@@ -76,6 +82,7 @@ class RiskEngine:
         self._working = working
         self._currency = currency
         self._publish = publish
+        self._margin = margin
         self.halted: dict[str, str] = {}
         """Scope (`account` or a strategy's name) to reason. Latched until `resume`."""
         if account.kill_switch:
@@ -86,24 +93,32 @@ class RiskEngine:
         self._sent: dict[str, deque[int]] = {}
         self._peak = portfolio.equity_float(currency)
         self._floor = 1.0 - float(account.max_drawdown) if account.max_drawdown is not None else -INFINITE
-        self._seen = -1
-        self._bars: Subscription | None = None
-        self._only: tuple[str, str, float, float] | None = None
+        self._prices: Subscription | None = None
+        self._marks = portfolio.marks
+        self._stale = True
+        """Whether the books changed since the following was taken of them."""
+        self._market: tuple[str, str] = ("", "")
+        """(venue, symbol) of the only position, its signed qty, and the equity less qty x price; qty 0: no such one."""
+        self._qty = self._rest = 0.0
+        self._calm_low, self._calm_high = INFINITE, -INFINITE
+        """Between these prices of it the equity is neither at a peak nor at the floor."""
         self.denied = 0
         self._refused: set[str] = set()
         """Ids of orders denied here: `OrderDenied` may still be on the bus when a change of one comes by."""
 
-    def hear(self, bars: Subscription) -> None:
-        """Our place on the bus for bars: it rests while nothing is held."""
-        self._bars = bars
+    def hear(self, prices: Subscription) -> None:
+        """Our place on the bus for prices: it rests while nothing is held."""
+        self._prices = prices
 
     # --- bus handlers -----------------------------------------------------------------------------------------------
 
     def on_order(self, wish: ProposeOrder) -> None:
         """Approve with SubmitOrder, or refuse with OrderDenied."""
         order = wish.order
-        if not self._only_reduces(order, order.qty):
-            reason = self._why_not(wish.ts, order, order.qty, order.price)
+        # An order whose size the venue works out is as large as we expect it to be.
+        qty = order.qty or self._working.all[order.id].qty
+        if not self._only_reduces(order, qty):
+            reason = self._why_not(wish.ts, order, qty, order.price)
             if reason is not None:
                 self.denied += 1
                 self._refused.add(order.id)
@@ -121,9 +136,10 @@ class RiskEngine:
                     )
                 )
                 return
+        publish, ts = self._publish, wish.ts
         keys = (order.venue, order.symbol, order.position_side, order.strategy, order.session, order.id)
-        self._publish(SubmitOrder(wish.ts, *keys, order))
-        self._publish(OrderSubmitted(wish.ts, None, *keys))
+        publish(SubmitOrder(ts, *keys, order))
+        publish(OrderSubmitted(ts, None, *keys))
 
     def on_cancel(self, wish: ProposeCancel) -> None:
         """A cancel only ever takes risk away."""
@@ -163,37 +179,55 @@ class RiskEngine:
             AmendOrder(wish.ts, o.venue, o.symbol, o.position_side, o.strategy, o.session, o.id, wish.price, wish.qty)
         )
 
-    def on_bar(self, bar: Bar) -> None:
-        """Follow the drawdown with each new price. Subscribed only where a limit asks for it."""
-        portfolio = self._portfolio
-        if portfolio.version == self._seen:
-            if not portfolio.holding:
-                if self._bars is not None:
-                    self._bars.listen(False)
-                return
-            if self._only is None:
-                equity = portfolio.equity_float(self._currency)
-            else:
-                # One position: its price is all that can have changed.
-                venue, symbol, qty, rest = self._only
-                if bar.symbol != symbol or bar.venue != venue:
-                    return
-                equity = rest + qty * bar.close
+    def on_price(self, event: MarketEvent) -> None:
+        """Follow the drawdown with each new price, once it is a mark. Subscribed only where a limit asks for it."""
+        if self._qty and self._calm_low <= self._marks[self._market] <= self._calm_high:
+            return
+        if self._stale:
+            equity = self._look()
+        elif self._qty:
+            equity = self._rest + self._qty * self._marks[self._market]
+        elif self._portfolio.holding:
+            equity = self._portfolio.equity_float(self._currency)
         else:
-            self._seen = portfolio.version
-            equity = portfolio.equity_float(self._currency)
-            only = portfolio.only_position()
-            self._only = None if only is None else (*only, equity - only[2] * portfolio.marks[only[:2]])
+            if self._prices is not None:
+                self._prices.listen(False)
+            return
         if equity >= self._peak:
             self._peak = equity
         elif equity <= self._peak * self._floor and ACCOUNT not in self.halted:
             peak = self._peak
-            self.halt(bar.ts, ACCOUNT, f"equity {equity:.2f} is {1 - equity / peak:.2%} below its peak {peak:.2f}")
+            self.halt(event.ts, ACCOUNT, f"equity {equity:.2f} is {1 - equity / peak:.2%} below its peak {peak:.2f}")
+        if self._qty:
+            self._find_calm()
+
+    def _look(self) -> float:
+        """The equity after a change of the books, and which price alone can move it, if there is such a one."""
+        self._stale = False
+        equity = self._portfolio.equity_float(self._currency)
+        only = self._portfolio.only_position()
+        if only is not None:
+            self._market, self._qty = only[:2], only[2]
+            self._rest = equity - self._qty * self._marks[self._market]
+        return equity
+
+    def _find_calm(self) -> None:
+        """How far the price of the only position can go before anything happens."""
+        peak, rest, qty = self._peak, self._rest, self._qty
+        margin = CALM_MARGIN * (abs(peak) + abs(rest))
+        least, most = peak * self._floor + margin, peak - margin
+        if least >= most:
+            self._calm_low, self._calm_high = INFINITE, -INFINITE
+        elif qty > 0:
+            self._calm_low, self._calm_high = (least - rest) / qty, (most - rest) / qty
+        else:
+            self._calm_low, self._calm_high = (most - rest) / qty, (least - rest) / qty
 
     def on_fill(self, event: OrderFilled) -> None:
-        """From here on prices matter again."""
-        if self._bars is not None:
-            self._bars.listen(True)
+        """The books changed: from here on prices matter again."""
+        self._stale, self._qty = True, 0.0
+        if self._prices is not None:
+            self._prices.listen(True)
 
     def on_strategy_failed(self, event: StrategyFailed) -> None:
         """A strategy that failed may not add risk any more."""
@@ -217,12 +251,20 @@ class RiskEngine:
         return order.id in self._refused or self._working.all[order.id].status is OrderStatus.DENIED
 
     def _only_reduces(self, order: OrderTerms, qty: Decimal) -> bool:
-        """Whether the order, with every reducing order already under way, can only shrink the account's position."""
-        net = self._portfolio.net.get((order.venue, order.symbol), ZERO)
-        if not net or (net > 0) == (order.side == "buy"):
+        """Whether the order, with every reducing order already under way, can only shrink the account's position.
+
+        In hedge mode an order against its side never does anything else.
+        """
+        if order.position_side != "net":
+            held = self._portfolio.held(order.venue, order.symbol, order.position_side)
+            return bool(held) and closes_only(order)
+        whole = self._portfolio.whole.get((order.venue, order.symbol, "net"))
+        if whole is None or not whole.qty or (whole.qty > 0) == (order.side == "buy"):
             return False
+        if order.reduce_only or order.close_position:
+            return True  # the venue sees to that, whatever else is under way
         under_way = self._working.under_way(order.venue, order.symbol, order.side, without=order.id)
-        return qty + under_way <= abs(net)
+        return qty + under_way <= abs(whole.qty)
 
     def _why_not(
         self, ts: int, order: OrderTerms, qty: Decimal, price: Decimal | None, *, amends: bool = False
@@ -235,6 +277,9 @@ class RiskEngine:
                 reason = self._check(ts, scope, limits, order, qty, price)
                 if reason is not None:
                     return reason
+            reason = None if self._margin is None else self._refused_by_venue(self._margin, order, qty, price)
+            if reason is not None:
+                return reason
             if not amends:
                 for scope, limits in self._scopes.get(order.strategy, [(ACCOUNT, self._account)]):
                     if limits.max_orders_per_minute is not None:
@@ -243,6 +288,14 @@ class RiskEngine:
             # A check that cannot be made is a refusal: it must not fail open.
             return f"a risk check failed ({type(error).__name__}: {error}); denied because it could increase exposure"
         return None
+
+    def _refused_by_venue(
+        self, margin: AccountMargin, order: OrderTerms, qty: Decimal, price: Decimal | None
+    ) -> str | None:
+        at = price if price is not None else order.trigger_price
+        if at is None:
+            at = self._portfolio.mark(order.venue, order.symbol)
+        return None if at is None else margin.refusal(order, qty, at)
 
     def _check(
         self, ts: int, scope: str, limits: Limits, order: OrderTerms, qty: Decimal, price: Decimal | None
@@ -274,9 +327,9 @@ class RiskEngine:
 
     def _check_exposure(self, scope: str, limits: Limits, order: OrderTerms, qty: Decimal, at: Decimal) -> str | None:
         own = None if scope == ACCOUNT else order.strategy
-        held = self._held(order.venue, order.symbol, own)
+        held = self._held(order, own)
         sign = 1 if order.side == "buy" else -1
-        under_way = self._working.under_way(order.venue, order.symbol, order.side, without=order.id, strategy=own)
+        under_way = self._under_way(order, own)
         after = abs(held + sign * (under_way + qty)) * at
         if limits.max_position_notional is not None and after > limits.max_position_notional:
             return (
@@ -295,24 +348,44 @@ class RiskEngine:
         return None
 
     def _elsewhere(self, order: OrderTerms) -> Decimal:
-        """What orders under way in other symbols could still add to the gross notional, quote units."""
+        """What orders under way in other positions could still add to the gross notional, quote units."""
         total = ZERO
         for key in self._working.symbols():
-            if key == (order.venue, order.symbol):
-                continue
-            net = self._portfolio.net.get(key, ZERO)
-            after = max(
-                abs(net + self._working.under_way(*key, "buy")), abs(net - self._working.under_way(*key, "sell"))
-            )
-            oldest = self._working.open_orders(*key)[0]
-            at = self._portfolio.mark(*key) or oldest.price or oldest.terms.trigger_price
-            if at is None:
-                raise ValueError(f"no price of {key[1]} is known yet, but an order of it is under way")
-            total += max(ZERO, after - abs(net)) * at
+            if order.position_side != "net":
+                total += self._opening(key, order)
+            elif key != (order.venue, order.symbol):
+                net = self._portfolio.held(*key)
+                after = max(
+                    abs(net + self._working.under_way(*key, "buy")), abs(net - self._working.under_way(*key, "sell"))
+                )
+                total += max(ZERO, after - abs(net)) * self._price_of(self._working.open_orders(*key)[0])
         return total
 
-    def _held(self, venue: str, symbol: str, strategy: str | None) -> Decimal:
+    def _opening(self, key: tuple[str, str], order: OrderTerms) -> Decimal:
+        """In hedge mode: what the orders of a market still open in positions that are not the order's own."""
+        own = (order.venue, order.symbol, order.position_side)
+        others = [o for o in self._working.open_orders(*key) if (*key, o.terms.position_side) != own]
+        return sum((o.leaves * self._price_of(o) for o in others if not closes_only(o.terms)), ZERO)
+
+    def _price_of(self, order: Order) -> Decimal:
+        """What an order under way is valued at. Raises ValueError where nobody can say."""
+        at = self._portfolio.mark(order.terms.venue, order.terms.symbol) or order.price or order.terms.trigger_price
+        if at is None:
+            raise ValueError(f"no price of {order.terms.symbol} is known yet, but an order of it is under way")
+        return at
+
+    def _under_way(self, order: OrderTerms, strategy: str | None) -> Decimal:
+        """What open orders of the same side and position can still fill, but for this one."""
+        if order.position_side == "net":
+            return self._working.under_way(order.venue, order.symbol, order.side, without=order.id, strategy=strategy)
+        found = self._working.open_orders(order.venue, order.symbol, strategy)
+        alike = (order.side, order.position_side)
+        return sum(
+            (o.leaves for o in found if (o.terms.side, o.terms.position_side) == alike and o.terms.id != order.id), ZERO
+        )
+
+    def _held(self, order: OrderTerms, strategy: str | None) -> Decimal:
         if strategy is None:
-            return self._portfolio.net.get((venue, symbol), ZERO)
-        book = self._portfolio.position(venue, symbol, strategy)
+            return self._portfolio.held(order.venue, order.symbol, order.position_side)
+        book = self._portfolio.position(order.venue, order.symbol, strategy, order.position_side)
         return book.qty if book is not None else ZERO

@@ -5,11 +5,13 @@ journal, orders, portfolio, what a report remembers, strategies. State first, op
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from core.account_margin import AccountMargin, VenueTerms
 from core.bus import Bus
 from core.commands import COMMANDS, ProposeAmend, ProposeCancel, ProposeOrder
 from core.engine import HOST, EngineParts
@@ -21,32 +23,38 @@ from core.events import (
     Bar,
     FundingPaid,
     OrderAccepted,
+    OrderAmended,
     OrderFilled,
+    OrderTriggered,
     PositionChanged,
     PositionLiquidated,
+    QuoteTick,
     RunEnded,
     RunStarted,
     Signal,
     StrategyFailed,
     TimerFired,
+    TradeTick,
     TradingHalted,
     TradingResumed,
 )
-from core.execution import ExecutionEngine
+from core.execution import KEPT_EVENTS, ExecutionEngine
+from core.hearing import hearings
 from core.ids import CountedIds
 from core.journal import Journal
 from core.outside import Outside
 from core.plan import Key, Plan
 from core.portfolio import Portfolio
 from core.ports import Clock
+from core.price_series import Prices
 from core.recording import Recording
 from core.risk import Limits, RiskEngine
-from core.strategy_host import HostedStrategy, StrategyHost, StrategySpec, load_strategy
-from core.tape import Tape
+from core.strategy_host import EVENTS, HostedStrategy, StrategyHost, StrategySpec, load_strategy
+from core.tape import Rows
+from core.warm_up import past_events
 from core.working import WorkingOrders
 
 MINUTE_NS = 60_000_000_000
-MS_NS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -65,7 +73,10 @@ class RunParts:
     recorder: EquityRecorder
     recording: Recording
     host: StrategyHost
-    tapes: list[Tape]
+    prices: Prices
+    heard_kinds: list[str]
+    """Kinds of streams that become events in this run."""
+    tapes: list[Rows]
     start: int
     end: int
     initial_equity: Decimal
@@ -74,8 +85,8 @@ class RunParts:
 def build(
     plan: Plan,
     outside: Outside,
-    tapes: list[Tape],
-    history: list[Tape | None],
+    tapes: list[Rows],
+    history: list[Rows | None],
     start: int,
     end: int,
     *,
@@ -85,19 +96,20 @@ def build(
     """Make the inside and subscribe everybody, in the order of the house."""
     config = plan.config
     bus = Bus()
-    portfolio = _portfolio(plan, bus, tapes)
+    portfolio = _portfolio(plan, bus)
     working = WorkingOrders()
-    hosted = [_host(plan, entry, strategies, portfolio, working) for entry in config.strategies]
-    host = StrategyHost(hosted, outside.clock, bus.publish)
-    recorder = EquityRecorder(
-        portfolio,
-        plan.instruments,
-        {(tape.venue, tape.symbol): tape for tape in tapes},
-        outside.feed_ns,
-        currency=plan.currency,
-        interval_ns=config.report.equity_interval or max([MINUTE_NS, *(tape.interval_ns for tape in tapes)]),
-        start=start,
-    )
+    margin = _margin(plan, portfolio, working, start)
+    hosted = [_host(plan, entry, strategies, portfolio, working, margin) for entry in config.strategies]
+    heard = _heard(plan, hosted)
+    prices = Prices(tapes, heard, portfolio.marks, outside.feed_ns)
+    _mark_deposits(plan, portfolio, prices)
+    risk = _risk(plan, bus, portfolio, working, margin)
+    execution = _execution(plan, bus, portfolio, working, outside.clock)
+    tops = [prices.on_top, execution.on_price]
+    if config.risk.max_drawdown is not None:
+        tops.append(risk.on_price)
+    host = StrategyHost(hosted, outside.clock, bus.publish, books=outside.books, unheard=prices.unheard, on_top=tops)
+    recorder = _recorder(plan, outside, tapes, portfolio, prices, start)
     parts = RunParts(
         plan,
         bus,
@@ -110,33 +122,64 @@ def build(
             snapshot=lambda: {"ts": outside.clock.now(), **portfolio.snapshot(), **working.snapshot()},
         ),
         working,
-        _execution(plan, bus, portfolio, working, outside.clock),
-        _risk(plan, bus, portfolio, working),
+        execution,
+        risk,
         portfolio,
         recorder,
         Recording(working),
         host,
+        prices,
+        [kind for kind in EVENTS if any(stream[2] == kind for stream in heard)],
         tapes,
         start,
         end,
         portfolio.cash(plan.currency) + recorder.deposited,
     )
     _subscribe(parts)
-    _streams(parts, history)
+    for stream in heard:
+        outside.subscribe(*stream)
+    _warm_up(parts, history)
     endings = [parts.journal.close]
     return EngineParts(
         config.run.name, bus, outside.inbox, outside.clock, host, plan.names, outside.tasks, endings, parts
     )
 
 
-def _portfolio(plan: Plan, bus: Bus, tapes: list[Tape]) -> Portfolio:
+def _portfolio(plan: Plan, bus: Bus) -> Portfolio:
     balances = {(v.name, asset): total for v in plan.venues.values() for asset, total in v.balances.items()}
-    leverage = {k: plan.venues[k[0]].leverage.get(k[1], plan.venues[k[0]].leverage.get("")) for k in plan.instruments}
-    portfolio = Portfolio(
-        plan.instruments, balances, bus.publish, leverage={k: v for k, v in leverage.items() if v is not None}
+    return Portfolio(plan.instruments, balances, bus.publish)
+
+
+def _margin(plan: Plan, portfolio: Portfolio, working: WorkingOrders, start: int) -> AccountMargin:
+    account = plan.config.account
+    venues = {}
+    for name, venue in plan.venues.items():
+        linear = [key for key in plan.instruments if key[0] == name and venue.rules.kind == "linear"]
+        venues[name] = VenueTerms.of(
+            venue.rules,
+            leverage=venue.leverage,
+            tiers={key[1]: plan.tiers(key, start) for key in linear},
+            cross=account.margin_mode == "cross",
+            hedged=account.position_mode == "hedge",
+            at_entry=plan.maintenance_at_entry(name),
+        )
+    return AccountMargin(portfolio, working, plan.instruments, venues)
+
+
+def _recorder(
+    plan: Plan, outside: Outside, tapes: list[Rows], portfolio: Portfolio, prices: Prices, start: int
+) -> EquityRecorder:
+    longest = max([MINUTE_NS, *(tape.interval_ns for tape in tapes if tape.kind == "bars")])
+    return EquityRecorder(
+        portfolio,
+        plan.instruments,
+        prices.series,
+        outside.feed_ns,
+        currency=plan.currency,
+        interval_ns=plan.config.report.equity_interval or longest,
+        start=start,
+        sides=("long", "short") if plan.config.account.position_mode == "hedge" else ("net",),
     )
-    _mark_deposits(plan, portfolio, tapes)
-    return portfolio
 
 
 def _execution(plan: Plan, bus: Bus, portfolio: Portfolio, working: WorkingOrders, clock: Clock) -> ExecutionEngine:
@@ -150,12 +193,18 @@ def _execution(plan: Plan, bus: Bus, portfolio: Portfolio, working: WorkingOrder
         clock=clock,
         sessions={s.name: s.session for s in strategies},
         capital={s.name: s.capital for s in strategies if s.capital is not None},
-        # Whose good-till-date orders the venue keeps itself, and how far ahead their date must lie.
-        native_gtd={v.name: v.rules.gtd_ahead_ms * MS_NS for v in plan.venues.values() if v.rules.gtd},
+        rules={v.name: v.rules for v in plan.venues.values()},
+        shared=_shared(plan),
     )
 
 
-def _risk(plan: Plan, bus: Bus, portfolio: Portfolio, working: WorkingOrders) -> RiskEngine:
+def _shared(plan: Plan) -> frozenset[Key]:
+    """Markets in which several strategies trade."""
+    traded = Counter(key for entry in plan.config.strategies for key in {plan.names[name] for name in entry.symbols})
+    return frozenset(key for key, strategies in traded.items() if strategies > 1)
+
+
+def _risk(plan: Plan, bus: Bus, portfolio: Portfolio, working: WorkingOrders, margin: AccountMargin) -> RiskEngine:
     return RiskEngine(
         account=_limits(plan.config.risk),
         strategies={HOST: Limits()} | {s.name: _limits(s.risk) for s in plan.config.strategies},
@@ -163,15 +212,16 @@ def _risk(plan: Plan, bus: Bus, portfolio: Portfolio, working: WorkingOrders) ->
         working=working,
         currency=plan.currency,
         publish=bus.publish,
+        margin=margin,
     )
 
 
-def _mark_deposits(plan: Plan, portfolio: Portfolio, tapes: list[Tape]) -> None:
+def _mark_deposits(plan: Plan, portfolio: Portfolio, prices: Prices) -> None:
     """Base assets held at the start are worth something before the first close: the first open is their price."""
-    for tape in tapes:
-        instrument = plan.instruments[tape.venue, tape.symbol]
-        if instrument.kind == "spot" and tape.kind == "bars" and portfolio.deposits.get((tape.venue, instrument.base)):
-            portfolio.marks.setdefault((tape.venue, tape.symbol), float(tape.floats("open", 0, 1)[0]))
+    for key, instrument in plan.instruments.items():
+        first = prices.first(key) if instrument.kind == "spot" else None
+        if first is not None and portfolio.deposits.get((key[0], instrument.base)):
+            portfolio.marks.setdefault(key, first)
 
 
 def _subscribe(parts: RunParts) -> None:
@@ -187,56 +237,64 @@ def _subscribe(parts: RunParts) -> None:
     bus.subscribe(ProposeAmend, parts.risk.on_amend)
     bus.subscribe(COMMANDS, parts.outside.on_command)
     bus.subscribe(Bar, parts.portfolio.on_bar)
+    if "trades" in parts.heard_kinds:
+        bus.subscribe(TradeTick, parts.prices.on_trade)
+    if "quotes" in parts.heard_kinds:
+        bus.subscribe(QuoteTick, parts.prices.on_quote)
     bus.subscribe(OrderFilled, parts.portfolio.on_fill)
     # Knows the new position: reduce-only orders are cut to what is left of it.
     bus.subscribe(OrderFilled, parts.execution.on_fill)
+    parts.execution.hear(
+        bus.subscribe(KEPT_EVENTS, parts.execution.on_order_event),
+        bus.subscribe([EVENTS[kind] for kind in parts.heard_kinds if kind != "depth"], parts.execution.on_price),
+    )
     bus.subscribe(FundingPaid, parts.portfolio.on_funding)
+    bus.subscribe(PositionLiquidated, parts.portfolio.on_liquidation)
     if parts.plan.config.risk.max_drawdown is not None:
-        parts.risk.hear(bus.subscribe(Bar, parts.risk.on_bar))
+        priced = [EVENTS[kind] for kind in parts.heard_kinds if kind != "depth"]
+        parts.risk.hear(bus.subscribe(priced, parts.risk.on_price))
         bus.subscribe((OrderFilled, FundingPaid, PositionLiquidated), parts.risk.on_fill)
     bus.subscribe((OrderFilled, FundingPaid, PositionLiquidated), parts.recorder.on_change)
     bus.subscribe(OrderFilled, parts.recording.on_fill)
     bus.subscribe(OrderAccepted, parts.recording.on_accepted)
+    bus.subscribe((OrderAmended, OrderTriggered), parts.recording.on_moved)
     bus.subscribe((FundingPaid, PositionLiquidated), parts.recording.on_account_event)
-    bus.subscribe(Bar, host.bar_handler())
+    for kind in parts.heard_kinds:
+        bus.subscribe(EVENTS[kind], host.handler_of(EVENTS[kind]))
     bus.subscribe(PositionChanged, host.on_position)
     if host.has_listeners:
         bus.subscribe((*ORDER_EVENTS, *ACCOUNT_EVENTS), host.on_own_event)
-    bus.subscribe(TimerFired, host.on_timer)
+    bus.subscribe(TimerFired, host.timer_handler())
     bus.subscribe(StrategyFailed, parts.risk.on_strategy_failed)
     bus.subscribe(StrategyFailed, parts.execution.on_strategy_failed)
     bus.subscribe(StrategyFailed, host.fail_if_stopped)
 
 
-def _streams(parts: RunParts, history: list[Tape | None]) -> None:
-    """Subscribe to what the strategies trade, and fill their views with what came before."""
-    for stream in parts.plan.streams:
-        parts.outside.subscribe(*stream.key, stream.kind)
+def _heard(plan: Plan, strategies: list[HostedStrategy]) -> list[tuple[str, str, str]]:
+    """Streams that become events: what a strategy hears, and bars, which tell prices at little cost."""
+    wanted = {(*key, kind) for hosted in strategies for key, one in hosted.hearing.items() for kind in one.streams}
+    return [(*s.key, s.kind) for s in plan.streams if s.kind == "bars" or (*s.key, s.kind) in wanted]
+
+
+def _warm_up(parts: RunParts, history: list[Rows | None]) -> None:
+    """Fill the strategies' views with what came before the run."""
     for tape in history:
-        if tape is not None:
-            # One large bar more than asked for: the first may be cut by where the history begins.
-            large = {h: max(1, (h.spec.interval_ns or 0) // tape.interval_ns) for h in parts.host.strategies}
-            needed = max(h.warmup * size + size - 1 for h, size in large.items())
-            for bar in tail_bars(tape, needed):
-                parts.host.warm_up(bar)
-
-
-def tail_bars(tape: Tape, count: int) -> list[Bar]:
-    """The last `count` bars of a tape, as events."""
-    first = max(0, len(tape) - count)
-    columns = [tape.floats(name, first).tolist() for name in ("open", "high", "low", "close", "volume")]
-    times = tape.columns["ts"][first:].tolist(), tape.columns["ts_venue"][first:].tolist()
-    return [
-        Bar(ts, at, tape.venue, tape.symbol, tape.interval_ns, *values)
-        for ts, at, *values in zip(*times, *columns, strict=True)
-    ]
+        if tape is None:
+            continue
+        for event in past_events(tape, parts.host.strategies):
+            parts.host.warm_up(event)
 
 
 def _host(
-    plan: Plan, entry: Any, strategies: dict[str, Any], portfolio: Portfolio, working: WorkingOrders
+    plan: Plan,
+    entry: Any,
+    strategies: dict[str, Any],
+    portfolio: Portfolio,
+    working: WorkingOrders,
+    margin: AccountMargin,
 ) -> HostedStrategy:
     symbols: dict[str, Key] = {name: plan.names[name] for name in entry.symbols}
-    together = entry.call == "together" or (entry.call is None and len(symbols) > 1)
+    heard = hearings(entry, {key: plan.kinds_of(key) for key in symbols.values()})
     spec = StrategySpec(
         name=entry.name,
         symbols=symbols,
@@ -244,7 +302,9 @@ def _host(
         window=entry.window,
         warmup=entry.warmup,
         interval_ns=entry.signal_interval,
-        together=together,
+        hearing={name: heard.by_symbol[key] for name, key in symbols.items()},
+        timer_ns=entry.timer,
+        together=heard.together,
         together_ns=entry.together_ms * 1_000_000,
         session=entry.session,
         on_error=entry.on_error,
@@ -254,7 +314,7 @@ def _host(
     if given is not None and not callable(getattr(given, "generate_signals", None)):
         raise UsageError(f"strategy {entry.name}: the object handed in has no generate_signals")
     made = given if given is not None else load_strategy(entry.class_path, entry.params)
-    return HostedStrategy(made, spec, portfolio, working)
+    return HostedStrategy(made, spec, portfolio, working, margin)
 
 
 def _limits(section: Any) -> Limits:
@@ -263,7 +323,7 @@ def _limits(section: Any) -> Limits:
     return Limits(**{name: getattr(section, name) for name in Limits.__struct_fields__})
 
 
-def _head(plan: Plan, tapes: list[Tape]) -> dict[str, Any]:
+def _head(plan: Plan, tapes: list[Rows]) -> dict[str, Any]:
     return {
         "run": plan.config.run.name,
         "seed": plan.config.run.seed,

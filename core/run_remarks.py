@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 from core.orders import Order, OrderStatus
 from core.report.plain_text import iso
+from core.silence import why_silent
 
 if TYPE_CHECKING:
     from core.metrics.equity import EquityCurve
     from core.run_parts import RunParts
-    from core.tape import Tape
+    from core.tape import Rows
 
 REASONS_MAX = 5
 """Different reasons told per kind of refusal; orders.csv has them all."""
@@ -40,14 +41,14 @@ def remarks(parts: RunParts, curve: EquityCurve) -> list[str]:
     ]
 
 
-def _about_tape(tape: Tape) -> Iterator[str]:
+def _about_tape(tape: Rows) -> Iterator[str]:
     """What its reader had to say: holes, shifted clocks, rows dropped."""
     for note in tape.notes:
         yield f"{tape.symbol}: {note}"
 
 
 def _ruin(curve: EquityCurve) -> Iterator[str]:
-    """Runs do not liquidate yet: money that was lost and more is nobody's result."""
+    """Where nothing is ever liquidated (no brackets, no marks), money that was lost and more is nobody's result."""
     below = curve.equity < 0
     if below.any():
         at = iso(int(curve.ts[below.argmax()]))[:19]
@@ -58,9 +59,11 @@ def _beginnings(parts: RunParts) -> Iterator[str]:
     """When each strategy could first act, where that is not the first bar."""
     for hosted in parts.host.strategies:
         if hosted.started_at is None:
-            seen = min(hosted.seen.values())
-            if not hosted.failed:
+            seen = min(hosted.seen.values(), default=0)
+            if not hosted.failed and hosted.warmup > seen:
                 yield f"{hosted.name} was never called: it waits for {hosted.warmup:,} bars, there were {seen:,}"
+            elif not hosted.failed:
+                yield f"{hosted.name} was never called: nothing that it waits for came within the run"
         elif hosted.warmup > 1:
             began = iso(hosted.started_at)[:19]
             yield f"{hosted.name}: first call at {began}Z, after {hosted.warmup:,} bars of warm-up"
@@ -88,8 +91,7 @@ def _silence(parts: RunParts, orders: list[Order]) -> Iterator[str]:
     if parts.recording.fills:
         return
     if orders:
-        ends = Counter(order.status.value for order in orders)
-        yield "no order was filled; they ended " + ", ".join(f"{status} ({n:,})" for status, n in ends.most_common())
+        yield from why_silent(parts, orders)
     elif parts.host.signals == 0 and any(hosted.calls for hosted in parts.host.strategies):
         calls = sum(hosted.calls for hosted in parts.host.strategies)
         yield f"the strategies wanted nothing in {calls:,} call{'' if calls == 1 else 's'}"

@@ -116,16 +116,17 @@ class Book(msgspec.Struct):
 
     def excursions(self, price: Decimal | None) -> tuple[Decimal, Decimal]:
         """(mae, mfe) with the bars since the last fill counted in, and `price`, at which the next fill happened."""
-        mae, mfe = self.mae, self.mfe
-        prices = [] if price is None else [price]
-        if self.low <= self.high:
-            prices += Decimal(repr(self.low)), Decimal(repr(self.high))
-        for seen in prices:
-            unrealized = self.qty * seen - self.cost
+        mae, mfe, qty, cost = self.mae, self.mfe, self.qty, self.cost
+        if price is not None:
+            unrealized = qty * price - cost
             if unrealized < mae:
                 mae = unrealized
             elif unrealized > mfe:
                 mfe = unrealized
+        if self.low <= self.high:
+            worst, best = (self.low, self.high) if qty > 0 else (self.high, self.low)
+            mae = min(mae, qty * Decimal(repr(worst)) - cost)
+            mfe = max(mfe, qty * Decimal(repr(best)) - cost)
         return mae, mfe
 
 

@@ -16,7 +16,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal, getcontext, localcontext, setcontext
 from typing import Literal
 
@@ -61,7 +61,7 @@ class TradeLog:
         self._extremes = extremes
         """Where low and high of a stretch can be looked up: then nobody needs to call `on_bar`."""
         self._books: dict[BookKey, Book] = {}
-        self._held: dict[str, list[Book]] = {}
+        self._by_symbol: dict[str, list[Book]] = {}
         self._entries = 0
         self.closed: list[Trade] = []
         """Trades that are over, in the order in which they ended."""
@@ -73,18 +73,22 @@ class TradeLog:
     # --- handlers ---------------------------------------------------------------------------------------------------
 
     def on_bar(self, event: Bar) -> None:
-        if event.symbol in self._held:
-            for book in self._held[event.symbol]:
-                if book.venue == event.venue:
-                    book.see(event)
+        for book in self._by_symbol.get(event.symbol, ()):
+            if book.venue == event.venue and book.is_open:
+                book.see(event)
 
     def on_fill(self, event: OrderFilled) -> None:
         """Raises InvariantBroken where the symbol has no instrument."""
+        self.on_fills((event,))
+
+    def on_fills(self, events: Iterable[OrderFilled]) -> None:
+        """Many at once, as if they were heard one by one."""
         # Swapping the context once and using operators costs a third of calling the context's own methods.
         caller = getcontext()
         setcontext(LEDGER)
         try:
-            self._take(event)
+            for event in events:
+                self._take(event)
         finally:
             setcontext(caller)
 
@@ -132,12 +136,11 @@ class TradeLog:
     def restore(self, state: TradeLogState) -> None:
         """Become what `state` says; what was here is forgotten."""
         self._books = {}
-        self._held = {}
+        self._by_symbol = {}
         for book in state.books:
             mine = msgspec.structs.replace(book)
             self._books[mine.venue, mine.symbol, mine.position_side, mine.strategy] = mine
-            if mine.is_open:
-                self._held.setdefault(mine.symbol, []).append(mine)
+            self._by_symbol.setdefault(mine.symbol, []).append(mine)
         self.closed = list(state.closed)
         self._entries = state.entries
         self.other_fees = dict(state.other_fees)
@@ -150,14 +153,15 @@ class TradeLog:
         book = self._books.get(key)
         if book is None:
             book = self._books[key] = self._new_book(key)
+            self._by_symbol.setdefault(event.symbol, []).append(book)
         fee = event.fee if event.fee_asset == book.quote else self._foreign_fee(book, event)
-        qty = event.qty
-        if event.fee_asset == book.base and event.side == "buy":
+        qty, buys = event.qty, event.side == "buy"
+        if buys and event.fee_asset == book.base:
             qty -= event.fee  # what a spot venue keeps of the bought asset never becomes part of the position
-        held = book.qty
-        if not book.is_open:
+        held, step = book.qty, book.step
+        if -step < held < step:
             self._enter(book, event, qty, fee)
-        elif (held > 0) == (event.side == "buy"):
+        elif (held > 0) == buys:
             self._add(book, event, qty, fee)
         elif qty <= (closing := abs(held)):
             self._reduce(book, event, qty, fee)
@@ -169,7 +173,6 @@ class TradeLog:
     def _enter(self, book: Book, event: OrderFilled, qty: Decimal, fee: Decimal) -> None:
         self._entries += 1
         value = event.price * qty
-        buys = event.side == "buy"
         book.number = self._entries
         book.entry_ts = event.ts
         book.entry_qty = qty
@@ -177,10 +180,13 @@ class TradeLog:
         book.entry_order_type = self._order_type(event)
         book.exit_qty = book.exit_value = book.gross = book.funding = book.mae = book.mfe = ZERO
         book.fees = fee
-        book.qty += qty if buys else -qty
-        book.cost += value if buys else -value
+        if event.side == "buy":
+            book.qty += qty
+            book.cost += value
+        else:
+            book.qty -= qty
+            book.cost -= value
         book.start_stretch(event)
-        self._held.setdefault(book.symbol, []).append(book)
 
     def _look(self, book: Book, until: int) -> None:
         """Take low and high since the book's last fill from the tapes, where there are any."""
@@ -207,66 +213,61 @@ class TradeLog:
     def _reduce(self, book: Book, event: OrderFilled, qty: Decimal, fee: Decimal) -> None:
         self._look(book, event.ts if event.ts_venue is None else event.ts_venue)
         book.mae, book.mfe = book.excursions(event.price)
-        value = event.price * qty
-        size = abs(book.qty)
-        whole = qty == size
-        moved = book.cost if whole else (book.cost * qty / size).quantize(CENT)
-        longs = book.qty > 0
-        book.gross += value - moved if longs else -value - moved
+        value, held, cost = event.price * qty, book.qty, book.cost
+        size = abs(held)
+        moved = cost if qty == size else (cost * qty / size).quantize(CENT)
+        side: Literal["long", "short"] = "long" if held > 0 else "short"
+        if side == "long":
+            book.gross += value - moved
+            book.qty = left = held - qty
+        else:
+            book.gross += -value - moved
+            book.qty = left = held + qty
+        book.cost = cost - moved
         book.fees += fee
         book.exit_qty += qty
         book.exit_value += value
-        side: Literal["long", "short"] = "long" if longs else "short"
-        book.qty -= qty if longs else -qty
-        book.cost -= moved
-        if book.is_open:
+        if -book.step < left < book.step:
+            # The position is over, but for dust below a step, which stays in the book at its cost.
+            book.last_closed = len(self.closed)
+            self.closed.append(self._trade(book, event, event.ts, side))
+        else:
             book.start_stretch(event)
-        else:
-            self._close(book, event, side)
-
-    def _close(self, book: Book, event: OrderFilled, side: Literal["long", "short"]) -> None:
-        """The position is over, but for dust below a step, which stays in the book at its cost."""
-        book.last_closed = len(self.closed)
-        self.closed.append(self._trade(book, event, event.ts, side))
-        held = self._held[book.symbol]
-        if len(held) == 1:
-            del self._held[book.symbol]
-        else:
-            self._held[book.symbol] = [other for other in held if other is not book]
 
     def _trade(self, book: Book, exit_fill: OrderFilled | None, until: int, side: Literal["long", "short"]) -> Trade:
         pnl = book.gross - book.fees + book.funding
         if exit_fill is None:
-            exit_price = exit_type = None
+            exit_ts = exit_price = exit_type = None
             reason = "end_of_run"
             self._look(book, until)
             mae, mfe = book.excursions(None)
         else:
+            exit_ts = exit_fill.ts
             exit_price = book.exit_value / book.exit_qty
             exit_type = self._order_type(exit_fill)
             reason = _exit_reason(exit_fill.rule, exit_type)
             mae, mfe = book.mae, book.mfe
         return Trade(
-            trade_id=f"t{book.number}",
-            strategy=book.strategy,
-            symbol=book.symbol,
-            side=side,
-            entry_ts=book.entry_ts,
-            entry_price=book.entry_value / book.entry_qty,
-            exit_ts=None if exit_fill is None else exit_fill.ts,
-            exit_price=exit_price,
-            qty=book.entry_qty,
-            gross_pnl=book.gross,
-            fees=book.fees,
-            funding=book.funding,
-            pnl=pnl,
-            return_pct=percent(pnl, book.entry_value),
-            entry_order_type=book.entry_order_type,
-            exit_order_type=exit_type,
-            duration_s=(until - book.entry_ts) / 1e9,
-            mae=mae,
-            mfe=mfe,
-            exit_reason=reason,
+            f"t{book.number}",
+            book.strategy,
+            book.symbol,
+            side,
+            book.entry_ts,
+            book.entry_value / book.entry_qty,
+            exit_ts,
+            exit_price,
+            book.entry_qty,
+            book.gross,
+            book.fees,
+            book.funding,
+            pnl,
+            percent(pnl, book.entry_value),
+            book.entry_order_type,
+            exit_type,
+            (until - book.entry_ts) / 1e9,
+            mae,
+            mfe,
+            reason,
         )
 
     # --- details ----------------------------------------------------------------------------------------------------

@@ -17,7 +17,8 @@ from sim.bar_path import BarPath, Exact, Segment
 from sim.models import Models
 from sim.models.bars import path_of
 from sim.models.impact import Day
-from sim.venue_order import VenueOrder
+from sim.trailing import Trail, follow
+from sim.venue_order import Cause, VenueOrder
 
 INF = 2**63 - 1
 FILL, TRIGGER = 0, 1
@@ -142,6 +143,42 @@ class BarMarket:
         """A mantissa as a price on the tick."""
         return self.instrument.price_nearest(mantissa / self._unit)
 
+    @property
+    def carries(self) -> bool:
+        """Whether a market order's rest waits for the next open."""
+        return self.models.bars.remainder == "carry"
+
+    def fired_crosses(self, order: VenueOrder, reference: Exact | None, at: int) -> bool:
+        """Whether an order whose trigger was pulled trades now: at the trigger's own price (F8), later as any other."""
+        if order.limit is None:
+            return True
+        if reference is None:
+            return self.crosses(order, at)
+        return order.sign * (reference - order.limit_mantissa) <= 0
+
+    def ahead_at(self, order: VenueOrder) -> None:
+        """Bars show no queue."""
+
+    def queue_ahead(self, order: VenueOrder) -> None:
+        """Bars show no queue."""
+
+    def shrink(self, order: VenueOrder) -> None:
+        """Less quantity, the same place (amend): what is planned along the path stays."""
+
+    def nth_price(self, side: str, n: int) -> Decimal | None:
+        """Bars show no levels: a peg has nothing to follow."""
+        return None
+
+    def qty_for_quote(self, order: VenueOrder, quote: Decimal, at: int) -> Decimal:
+        """What a market order worth `quote` buys or sells at `at`, before impact, on the step."""
+        ref = self.price(at)
+        if ref is None:
+            return Decimal(0)
+        price = ref / self._unit
+        half = self.models.spread.half(price, self.instrument.tick_float)
+        touch = self.instrument.price_away(price * (1.0 + order.sign * half), order.terms.side)
+        return self.instrument.floor_qty(quote / touch)
+
     # --- arrivals ---------------------------------------------------------------------------------------------------
 
     def place(self, order: VenueOrder, at: int) -> None:
@@ -172,6 +209,10 @@ class BarMarket:
         if steps > 0:
             size = steps * self.instrument.step_float
             price = self._taker_price(order, ref / self._unit, size, at)
+            bound = exchange.admission.taker_bound(order, self, at)
+            if bound is not None and order.sign * (price - bound[0]) > 0:
+                exchange.rest_taker(order, at, bound[1])
+                return
             if order.limit is None or order.sign * (price - order.limit) <= 0:
                 steps = exchange.affordable(order, price, steps)
                 if steps > 0:
@@ -179,7 +220,7 @@ class BarMarket:
                     if self._impact is not None:
                         self._impact.remember(order.terms.side, steps * self.instrument.step_float, at)
                     qty = self.instrument.step * steps
-                    exchange.fill(order, at, price, qty, "taker", self.decimal(ref), self.bar.row)
+                    exchange.fill(order, at, price, qty, "taker", self.decimal(ref), "bar", self._cause(), None)
         exchange.rest_taker(order, at)
 
     def crosses(self, order: VenueOrder, at: int) -> bool:
@@ -243,6 +284,11 @@ class BarMarket:
         bar = self.bar
         order.plan += 1
         if order.waits_for_trigger:
+            if order.terms.trigger_by != "last":
+                return  # by mark or index: the venue's own prices pull it
+            if order.trail or order.trail_ppm:
+                self._plan_trailing(order, since)
+                return
             trigger, sign = order.trigger, order.trigger_sign
             extreme = bar.high if sign > 0 else bar.low
             if sign * extreme >= sign * trigger:
@@ -256,6 +302,14 @@ class BarMarket:
             for segment in self._walk().through(limit, order.sign, since):
                 # Best price first, then time: a higher bid, a lower offer.
                 self._push(segment.at, FILL, -order.sign * limit, order, segment)
+
+    def _plan_trailing(self, order: VenueOrder, since: int) -> None:
+        trail = Trail(order.trigger_sign, order.trigger, order.trail, order.trail_ppm, order.trail_best)
+        trail, pulled = follow(trail, self._walk(), since)
+        order.trail_best = trail.best
+        if pulled is not None:
+            order.trail_level = pulled.price
+            self._push(pulled.at, TRIGGER, 0, order, None)
 
     def _push(self, at: int, phase: int, rank: int, order: VenueOrder, segment: Segment | None) -> None:
         self._count += 1
@@ -282,7 +336,8 @@ class BarMarket:
 
     def _fire(self, order: VenueOrder, at: int) -> None:
         """A trigger: the gap rule at the open (reference O), else at the crossing (reference the trigger itself)."""
-        reference: Exact = self.bar.open if at == self.bar.open_time else order.trigger
+        crossed = order.trail_level if order.trail or order.trail_ppm else order.trigger
+        reference: Exact = self.bar.open if at == self.bar.open_time else crossed
         order.plan += 1
         self._exchange.fire(order, at, reference)
 
@@ -292,7 +347,7 @@ class BarMarket:
         if steps > 0:
             assert order.limit is not None
             qty = self.instrument.step * steps
-            self._exchange.fill(order, segment.at, order.limit, qty, "maker", order.limit, self.bar.row)
+            self._exchange.fill(order, segment.at, order.limit, qty, "maker", order.limit, "bar", self._cause(), None)
             self._exchange.after_match(order, segment.at)
 
     def _claim(self, segment: Segment, wanted: int) -> int:
@@ -326,6 +381,9 @@ class BarMarket:
         if self._impact is not None:
             cost += self._impact.cost(side, qty, at, self._day)
         return instrument.price_away(reference * (1.0 + order.sign * cost), side)
+
+    def _cause(self) -> Cause:
+        return Cause(self.cursor.tape_id, self.bar.row, self.bar.open_time)
 
     def _day(self) -> Day | None:
         return self.cursor.day_before(self.bar.row)

@@ -82,7 +82,7 @@ class BarPath:
                 begin, start = u, t0
             if x >= bound > y:
                 begin = u + (x - bound)
-                start = self._time(leg, limit)
+                start = self.crossing(leg, limit)
             elif begin is not None and x < bound <= y:
                 segments.append(Segment(start, begin, u + (bound - x)))
                 begin = None
@@ -90,17 +90,17 @@ class BarPath:
             segments.append(Segment(start, begin, self.length))
         return [s for s in segments if s.end > s.begin]
 
-    def first_touch(self, trigger: int, sign: int, since: int) -> int | None:
+    def first_touch(self, trigger: Exact, sign: int, since: int) -> int | None:
         """When the path first is at or above `trigger` (sign 1, rise) or at or below it (sign -1, fall)."""
         bound = sign * trigger
         if sign * self.price_at(since) >= bound:
             return since
         for leg in range(3):
             if since < self.times[leg + 1] and sign * self.prices[leg + 1] >= bound:
-                return max(since, self._time(leg, trigger))
+                return max(since, self.crossing(leg, trigger))
         return None
 
-    def _time(self, leg: int, price: int) -> int:
+    def crossing(self, leg: int, price: Exact) -> int:
         """When a leg crosses a price, truncated to whole nanoseconds."""
         a, b = self.prices[leg], self.prices[leg + 1]
         t0, t1 = self.times[leg], self.times[leg + 1]

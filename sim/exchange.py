@@ -8,11 +8,9 @@ core events already stamped with when we learn of them; `emit` takes them to who
 from __future__ import annotations
 
 from collections.abc import Callable
-from decimal import ROUND_DOWN, Context, Decimal
+from decimal import Context, Decimal
 from heapq import heappop, heappush
 from typing import Any
-
-import msgspec
 
 from core.errors import InvariantBroken
 from core.events import (
@@ -21,7 +19,6 @@ from core.events import (
     Event,
     Liquidity,
     OrderAccepted,
-    OrderAmended,
     OrderCanceled,
     OrderExpired,
     OrderFilled,
@@ -29,18 +26,30 @@ from core.events import (
     OrderTriggered,
 )
 from core.instruments import Instrument
-from core.orders import OrderStatus, OrderTerms
-from core.venue_rules import VenueRules
+from core.orders import OrderStatus, OrderTerms, closes_only
+from core.venue_rules import Request, VenueRules
 from sim.account import VenueAccount
+from sim.admission import Admission
+from sim.amendment import amend
+from sim.arrival import work_out
 from sim.bar_market import INF, BarMarket
-from sim.validation import Refusal, amended_failure, first_failure
-from sim.venue_order import EventKeys, OwnerKeys, VenueOrder
+from sim.book_market import BookMarket
+from sim.books import Books
+from sim.charges import fee_of
+from sim.mark_triggers import MarkTriggers
+from sim.models.rate_limits import RateLimitModel
+from sim.self_trade import meet
+from sim.settlement import Settlement
+from sim.validation import Refusal
+from sim.venue_order import Cause, EventKeys, OwnerKeys, VenueOrder
 
 ZERO = Decimal(0)
-EIGHT = Decimal("1e-8")
 SECOND_NS = 1_000_000_000
 MATH = Context(prec=34)
 Emit = Callable[[Event, VenueOrder | None], None]
+Stamp = tuple[int, int | None]
+"""The time a request claims and how old it may be (None: the venue's window), int nanoseconds."""
+AnyMarket = BarMarket | BookMarket
 
 
 class ExecutionSimulator:
@@ -54,35 +63,45 @@ class ExecutionSimulator:
         *,
         local_at: Callable[[str, int], int],
         emit: Emit,
+        books: Books | None = None,
+        limits: RateLimitModel | None = None,
     ) -> None:
+        """`books` is the cursor over all order books of the world; None where all its markets are bars."""
         self.venue = venue
         self.rules = rules
         self.account = account
-        self._local_at = local_at
-        self._emit = emit
-        self.markets: dict[str, BarMarket] = {}
+        self.admission = Admission(rules, account, limits)
+        self.local_at = local_at
+        self.emit = emit
+        self.books = books if books is not None else Books()
+        self.markets: dict[str, AnyMarket] = {}
         """In the order of the run's symbols: that is their order at one nanosecond."""
         self._instruments: dict[str, Instrument] = {}
-        self._requests: list[tuple[int, int, str, Any]] = []
+        self._requests: list[tuple[int, int, Request, Any, Stamp | None]] = []
         self._deadlines: list[tuple[int, int, VenueOrder]] = []
+        """Good-till dates, and orders whose trigger was pulled and that act a moment later (F12)."""
         self._count = 0
         self._fills = 0
         self.orders: dict[str, VenueOrder] = {}
         """Every order the venue ever accepted or refused, by our id."""
-        self._open_clients: set[str] = set()
         self._reducers: dict[str, VenueOrder] = {}
+        self._groups: dict[str, list[VenueOrder]] = {}
+        """One-cancels-the-other: when one of a group trades or is triggered, the others are void."""
+        self._by_mark = MarkTriggers()
+        self.settlement: Settlement | None = None
+        """Funding, marks and liquidation, of a venue that has them."""
 
-    def add_market(self, market: BarMarket) -> None:
+    def add_market(self, market: AnyMarket) -> None:
         """Make a symbol tradable."""
         self.markets[market.instrument.symbol] = market
         self._instruments[market.instrument.symbol] = market.instrument
 
     # --- requests: called by the gateway ----------------------------------------------------------------------------
 
-    def request(self, arrive_at: int, kind: str, payload: Any) -> None:
-        """`submit` (a VenueOrder), `cancel` or `amend` (order id, …) reach the engine at `arrive_at`."""
+    def request(self, arrive_at: int, kind: Request, payload: Any, stamp: Stamp | None = None) -> None:
+        """`submit` (a VenueOrder), `cancel`, `amend` (order id, …) or `cancel_all` (symbol, …) reach the engine."""
         self._count += 1
-        heappush(self._requests, (arrive_at, self._count, kind, payload))
+        heappush(self._requests, (arrive_at, self._count, kind, payload, stamp))
 
     @property
     def requests_under_way(self) -> bool:
@@ -103,6 +122,8 @@ class ExecutionSimulator:
             heappop(deadlines)
         if deadlines and deadlines[0][0] < moment:
             moment = deadlines[0][0]
+        if self.settlement is not None:
+            moment = min(moment, self.settlement.next_at(), self._by_mark.next_at(self.settlement))
         return moment
 
     def next_request(self) -> int:
@@ -111,34 +132,69 @@ class ExecutionSimulator:
 
     def asks_next(self) -> str:
         """The strategy whose request arrives next. Raises IndexError where none is under way."""
-        _, _, kind, payload = self._requests[0]
+        _, _, kind, payload, _ = self._requests[0]
         strategy: str = payload.terms.strategy if kind == "submit" else payload[-1][3]
         return strategy
 
     def step(self, at: int) -> None:
         """Let everything due at `at` happen, in the order of F0."""
+        settlement = self.settlement
+        if settlement is not None and settlement.moves_to(at):
+            settlement.funding(at)
+            settlement.marks(at)
         working = [market for market in self.markets.values() if market.orders]
+        if self.books.markets:
+            self.books.settle(at)
         for market in working:
             market.data(at)
+        if settlement is not None and settlement.liquidations(at) and self._reducers:
+            self._void_reducers(at)
         while self._deadlines and self._deadlines[0][0] <= at:
             order = heappop(self._deadlines)[2]
-            if order.is_open:
+            if order.acts_later:
+                self._act(order, at)
+            elif order.is_open:
                 self._expire(order, at, "gtd")
         for market in working:
             market.triggers(at)
+        for order in self._by_mark.due(settlement, at):
+            self.fire(order, at, None)
         self.answer(at)
 
     def answer(self, at: int) -> None:
         """Requests that have arrived by `at`, in order of arrival."""
         requests = self._requests
+        if self.settlement is not None:
+            self.settlement.requests(at)
         while requests and requests[0][0] <= at:
-            arrived, _, kind, payload = heappop(requests)
-            if kind == "submit":
+            arrived, _, kind, payload, stamp = heappop(requests)
+            refusal = self.admission.gate(kind, arrived, *(stamp or ()))
+            if refusal is not None:
+                self._turn_away(kind, payload, arrived, refusal)
+            elif kind == "submit":
                 self._submit(payload, arrived)
             elif kind == "cancel":
                 self._cancel(payload, arrived)
+            elif kind == "cancel_all":
+                self._cancel_all(payload, arrived)
             else:
-                self._amend(payload, arrived)
+                amend(self, payload, arrived)
+
+    def _turn_away(self, kind: Request, payload: Any, at: int, refusal: Refusal) -> None:
+        """A request that is refused before it is looked at: too many of them, or its time is not accepted."""
+        if kind == "submit":
+            self.orders[payload.terms.id] = payload
+            self._reject(payload, at, refusal)
+            return
+        order_id, keys = payload[0] or "", payload[-1]
+        order = self.orders.get(order_id)
+        head = (self.local_at(keys[4], at), at, *keys, order_id, refusal.code, refusal.message)
+        self.emit(AmendRejected(*head) if kind == "amend" else CancelRejected(*head), order)
+
+    def _reject(self, order: VenueOrder, at: int, refusal: Refusal) -> None:
+        order.status = OrderStatus.REJECTED
+        self.account.release(order.terms.id)
+        self.emit(OrderRejected(*self.keys(order, at), refusal.code, refusal.message, refusal.case), order)
 
     # --- submit -----------------------------------------------------------------------------------------------------
 
@@ -147,92 +203,38 @@ class ExecutionSimulator:
         self.orders[terms.id] = order
         market = self.markets[terms.symbol]
         market.wake(at)
-        if terms.price is not None:
-            order.limit_mantissa = int(terms.price.scaleb(market.scale))
-        if terms.trigger_price is not None:
-            order.trigger = int(terms.trigger_price.scaleb(market.scale))
-        refusal = self._refusal(order, market, at)
+        work_out(order, market, at)
+        if terms.oco is not None:
+            self._groups.setdefault(terms.oco, []).append(order)
+        refusal = self.admission.refusal(order, market, at)
         if refusal is not None:
-            order.status = OrderStatus.REJECTED
-            self.account.release(terms.id)
-            self._emit(OrderRejected(*self._keys(order, at), refusal.code, refusal.message, refusal.case), order)
+            self._reject(order, at, refusal)
             return
-        self._open_clients.add(order.client_id)
-        if terms.reduce_only:
+        self.admission.entered(order, at)
+        if terms.reduce_only or closes_only(terms):
             self._reducers[terms.id] = order
         order.status = OrderStatus.PENDING_TRIGGER if order.waits_for_trigger else OrderStatus.ACCEPTED
-        self._emit(OrderAccepted(*self._keys(order, at), terms.id, order.waits_for_trigger), order)
+        ahead = None if order.waits_for_trigger else market.ahead_at(order)
+        known = None if ahead is None else float(ahead)
+        self.emit(OrderAccepted(*self.keys(order, at), terms.id, order.waits_for_trigger, known), order)
         if terms.tif == "gtd" and terms.good_till is not None:
             self._count += 1
             heappush(self._deadlines, (terms.good_till // SECOND_NS * SECOND_NS, self._count, order))
         if order.waits_for_trigger:
             market.place(order, at)
+            if terms.trigger_by != "last":
+                self._by_mark.add(order, at)
         else:
-            self._enter(order, market, at)
+            self.enter(order, market, at)
 
-    def _refusal(self, order: VenueOrder, market: BarMarket, at: int) -> Refusal | None:
-        """The first check that fails, in the venue's order: terms, then funds, then the engine's own."""
-        terms = order.terms
-        reference = market.price(at)
-        if reference is None:  # a hole in the data: the last price before it
-            reference = market.known_before(at)
-        known = market.decimal(reference) if reference is not None else None
-        refusal = first_failure(
-            terms,
-            market.instrument,
-            self.rules,
-            duplicate=order.client_id in self._open_clients,
-            position=self.account.position_qty(terms.symbol),
-            reference=known,
-            at=at,
-        )
-        if refusal is not None:
-            return refusal
-        if order.waits_for_trigger:
-            if self.rules.trigger_holds and not self._affords(order, market, terms.trigger_price):
-                return self._refused("funds")
-            before = market.known_before(at)
-            if before is not None and order.trigger_sign * before >= order.trigger_sign * order.trigger:
-                case = "trigger_fall" if order.trigger_sign < 0 and "trigger_fall" in self.rules.errors else "trigger"
-                return self._refused(case)
-            return None
-        if not self._affords(order, market, known):
-            return self._refused("funds")
-        if terms.price is None and terms.tif is None:
-            return None
-        if terms.post_only and self.rules.post_only_cross == "reject" and market.crosses(order, at):
-            return self._refused("post_only")
-        if terms.tif == "fok" and self.rules.fok_unfillable == "reject" and not market.can_fill_whole(order, at):
-            return self._refused("fok")
-        return None
-
-    def _refused(self, case: str) -> Refusal:
-        answer = self.rules.errors[case]
-        return Refusal(case, answer.code, answer.message)
-
-    def _affords(self, order: VenueOrder, market: BarMarket, known: Decimal | None) -> bool:
-        """Whether the account has what the order needs; a limit order then holds it."""
-        price = order.limit if order.limit is not None else known
-        if price is None:
-            return True
-        account, holds = self.account, order.limit is not None or order.waits_for_trigger
-        asset, amount = account.need(market.instrument, order.terms, order.leaves, price)
-        if holds:
-            account.release(order.terms.id)
-        if amount > 0 and account.free(asset) < amount:
-            return False
-        if holds:
-            account.hold(order.terms.id, asset, amount)
-        return True
-
-    def _enter(self, order: VenueOrder, market: BarMarket, at: int, reference: Any = None) -> None:
+    def enter(self, order: VenueOrder, market: AnyMarket, at: int, reference: Any = None) -> None:
         """An accepted or triggered order meets the market."""
-        terms = order.terms
-        if terms.post_only and market.crosses(order, at):
-            self._cancel_order(order, at, "post_only")
-        elif terms.tif == "fok" and not market.can_fill_whole(order, at):
+        crosses = order.limit is not None and market.crosses(order, at)
+        if crosses and order.never_takes:
+            self.cancel_order(order, at, "post_only")
+        elif order.terms.tif == "fok" and not market.can_fill_whole(order, at):
             self._expire(order, at, "fok")
-        elif order.limit is None or reference is not None or market.crosses(order, at):
+        elif crosses or order.limit is None or reference is not None:
             market.take(order, at, reference)
         else:
             self.rest_taker(order, at)
@@ -242,10 +244,14 @@ class ExecutionSimulator:
     def may_fill(self, order: VenueOrder) -> int:
         """Steps the order may trade now: its leaves, clipped to the position where it only reduces."""
         leaves = order.qty - order.filled - order.prevented
-        if order.terms.reduce_only:
-            held = self.account.position_qty(order.terms.symbol)
+        if order.terms.reduce_only or closes_only(order.terms):
+            held = self.account.position_qty(order.terms.symbol, order.terms.position_side)
             leaves = min(leaves, abs(held)) if held * order.sign < 0 else ZERO
         return int(leaves // self._instruments[order.terms.symbol].step)
+
+    def open_qty(self, order: VenueOrder) -> Decimal:
+        """As `may_fill`, base units."""
+        return self.may_fill(order) * self._instruments[order.terms.symbol].step
 
     def affordable(self, order: VenueOrder, price: Decimal, steps: int) -> int:
         """Steps a taker can pay for: a spot account cannot go below zero. Linear orders were checked at arrival."""
@@ -254,9 +260,9 @@ class ExecutionSimulator:
         instrument = self._instruments[order.terms.symbol]
         self.account.release(order.terms.id)
         if order.terms.side == "buy":
-            most = self.account.free(instrument.quote) / price
+            most = self.account.free(instrument.quote, order.terms.oco) / price
         else:
-            most = self.account.free(instrument.base)
+            most = self.account.free(instrument.base, order.terms.oco)
         return max(0, min(steps, int(most // instrument.step)))
 
     def held_sign(self, symbol: str) -> int:
@@ -272,13 +278,20 @@ class ExecutionSimulator:
         qty: Decimal,
         liquidity: Liquidity,
         reference: Decimal,
-        row: int,
+        rule: str,
+        cause: Cause,
+        ahead: float | None,
     ) -> None:
-        """One fill: the order, the venue's ledger, and the event that says why."""
+        """One fill: the order, the venue's ledger, and the event that says why.
+
+        `ahead`: the queue in front of a resting order just before, base units.
+        """
         terms = order.terms
         market = self.markets[terms.symbol]
         instrument = market.instrument
-        fee, fee_asset = self._fee(market, order, price, qty, liquidity)
+        fee, fee_asset = fee_of(
+            instrument, market.models.fees, self.rules.fee_in, self.account, order, price, qty, liquidity
+        )
         order.filled += qty
         order.value += MATH.multiply(price, qty)
         order.fees += fee
@@ -287,43 +300,55 @@ class ExecutionSimulator:
             raise InvariantBroken(f"{terms.symbol}: a fill of {qty} leaves {leaves} of order {terms.id}")
         if order.limit is not None and order.sign * (price - order.limit) > 0:
             raise InvariantBroken(f"{terms.symbol}: a fill at {price} is beyond the limit {order.limit} of {terms.id}")
-        order.realized = self.account.fill(instrument, terms.side, price, qty, fee, fee_asset)
+        side = terms.position_side
+        order.realized = self.account.fill(instrument, terms.side, price, qty, fee, fee_asset, side)
+        if self.settlement is not None:
+            owner = (terms.strategy, terms.session)
+            self.settlement.filled(terms.symbol, side, owner, qty if order.sign > 0 else -qty, at)
+        if order.filled == qty:
+            self.admission.counters.first_fill(liquidity, at)
         order.status = OrderStatus.PARTIAL if leaves else OrderStatus.FILLED
         if order.limit is not None:
             if leaves:
-                self.account.hold(terms.id, *self.account.need(instrument, terms, leaves, order.limit))
+                self.account.hold(terms.id, *self.account.need(instrument, terms, leaves, order.limit), terms.oco)
             else:
                 self.account.release(terms.id)
         self._fills += 1
-        self._emit(
+        self.emit(
             OrderFilled(
-                *self._keys(order, at),
+                *self.keys(order, at),
                 f"{self.venue}-{self._fills}",
                 terms.side,
                 price,
                 qty,
                 liquidity,
-                "bar",
+                rule,
                 fee,
                 fee_asset,
                 reference,
                 leaves,
-                market.cursor.tape_id,
-                row,
-                market.bar.open_time,
+                cause.tape_id,
+                cause.row,
+                cause.ts_venue,
+                ahead,
             ),
             order,
         )
         if not leaves:
             self._end(order)
 
-    def rest_taker(self, order: VenueOrder, at: int) -> None:
-        """What a taker did not get: rests at its limit, is carried to the next open, or ends."""
-        if order.leaves:
+    def rest_taker(self, order: VenueOrder, at: int, reason: str | None = None) -> None:
+        """What a taker did not get: rests at its limit, is carried to the next open, or ends.
+
+        `reason`: the venue's bound that stopped it; what is left expires with that.
+        """
+        if order.leaves and order.is_open:
             terms = order.terms
             market = self.markets[terms.symbol]
             if terms.reduce_only and not self.may_fill(order):
                 self._expire(order, at, "reduce_only")
+            elif reason is not None:
+                self._expire(order, at, reason)
             elif terms.tif == "fok":
                 self._expire(order, at, "fok")
             elif order.limit is not None:
@@ -331,36 +356,94 @@ class ExecutionSimulator:
                     self._expire(order, at, "ioc")
                 else:
                     market.place(order, at)
-            elif terms.tif == "ioc" or market.models.bars.remainder == "expire":
+            elif terms.tif == "ioc" or not market.carries:
                 self._expire(order, at, "no_liquidity")
             else:
                 order.carried = True
                 if order not in market.orders:
                     market.orders.append(order)
-        if self._reducers:
+        if self._reducers or order.terms.oco is not None:
             self.after_match(order, at)
 
     def after_match(self, order: VenueOrder, at: int) -> None:
-        """What a match leaves void: reduce-only orders without a position to reduce."""
-        symbol = order.terms.symbol
+        """What a match leaves void: reduce-only orders without a position to reduce, the others of its group."""
+        if order.terms.oco is not None and (order.filled or order.triggered):
+            for other in self._groups.pop(order.terms.oco, ()):
+                if other is not order and other.is_open:
+                    self._expire(other, at, "oco")
+        if self._reducers:
+            self._void_reducers(at, order.terms.symbol)
+
+    def is_void(self, order: VenueOrder) -> bool:
+        """Whether another order of its group has traded already: of those only one does."""
+        group = self._groups.get(order.terms.oco, ()) if order.terms.oco is not None else ()
+        return any(other.filled or other.triggered for other in group if other is not order)
+
+    def _void_reducers(self, at: int, symbol: str | None = None) -> None:
         for other in list(self._reducers.values()):
-            if other.terms.symbol == symbol and other.is_open and not self.may_fill(other):
+            if symbol in (None, other.terms.symbol) and other.is_open and not self.may_fill(other):
                 self._expire(other, at, "reduce_only")
 
+    def expire_orders(self, symbol: str | None, at: int) -> None:
+        """The venue ends the orders of a symbol, or all of them, because it liquidates; oldest first."""
+        for order in list(self.orders.values()):
+            if order.is_open and symbol in (None, order.terms.symbol):
+                self._expire(order, at, "liquidation")
+
     def fire(self, order: VenueOrder, at: int, reference: Any) -> None:
-        """A trigger was met: the order it carries acts at the same moment."""
+        """A trigger was met: the order it carries acts at the same moment, or after the model's delay."""
         market = self.markets[order.terms.symbol]
-        order.waits_for_trigger = False
+        order.waits_for_trigger, order.triggered = False, True
         order.status = OrderStatus.ACCEPTED
-        assert order.terms.trigger_price is not None
-        self._emit(OrderTriggered(*self._keys(order, at), order.terms.trigger_price), order)
-        if not self._affords(order, market, market.decimal(reference)):
-            self._expire(order, at, "trigger_rejected")
+        market.remove(order)
+        price = order.terms.trigger_price if order.pulled_at is None else order.pulled_at
+        self.emit(OrderTriggered(*self.keys(order, at), market.decimal(reference) if price is None else price), order)
+        if market.models.triggers.delay_ms:
+            order.acts_later = True
+            self._count += 1
+            heappush(self._deadlines, (at + market.models.triggers.delay_ms, self._count, order))
+            self.after_match(order, at)
+        else:
+            self._act(order, at, reference)
+
+    def _act(self, order: VenueOrder, at: int, reference: Any = None) -> None:
+        """The order that a trigger carries enters the engine."""
+        order.acts_later = False
+        if not order.is_open:
             return
-        if order.limit is None or order.sign * (reference - order.limit_mantissa) <= 0:
-            self._enter(order, market, at, reference)
+        market = self.markets[order.terms.symbol]
+        if order.terms.close_position:
+            order.qty = abs(self.account.position_qty(order.terms.symbol, order.terms.position_side))
+        known = reference if reference is not None else market.price(at)
+        if order.terms.close_position and not order.qty:  # what it was to close is closed already
+            self._expire(order, at, "reduce_only")
+            self.after_match(order, at)
+        elif not self.admission.affords(order, market, None if known is None else market.decimal(known)):
+            self._expire(order, at, "trigger_rejected")
+            self.after_match(order, at)
+        elif market.fired_crosses(order, reference, at):
+            self.enter(order, market, at, reference)
         else:
             self.rest_taker(order, at)
+
+    def meet(self, taker: VenueOrder, resting: VenueOrder, at: int) -> None:
+        """Two orders of the account meet in the walk (F14): by the taker's mode they trade, or one or both end."""
+        meet(self, taker, resting, at)
+
+    def prevent(self, order: VenueOrder, qty: Decimal, at: int, *, ends: bool) -> None:
+        """So much of an order must not trade with our own; `ends` it, or it goes on with the rest."""
+        order.prevented += qty
+        if ends:
+            self._expire(order, at, "stp")
+        elif order.limit is not None:
+            terms = order.terms
+            need = self.account.need(self._instruments[terms.symbol], terms, order.leaves, order.limit)
+            self.account.hold(terms.id, *need, terms.oco)
+
+    def prevention(self, order: VenueOrder) -> str:
+        """The self-trade mode of a taker: its own, the model's, or the venue's."""
+        models = self.markets[order.terms.symbol].models
+        return order.terms.stp or models.stp.default or self.rules.stp_default
 
     # --- cancel and amend -------------------------------------------------------------------------------------------
 
@@ -368,84 +451,41 @@ class ExecutionSimulator:
         order_id, _, keys = request
         order = self.orders.get(order_id)
         if order is None or not order.is_open:
-            answer = self.rules.errors["unknown_cancel"]
-            local = self._local_at(keys[4], at)
-            self._emit(CancelRejected(local, at, *keys, order_id, answer.code, answer.message), order)
+            answer = self.admission.refused("unknown_cancel")
+            local = self.local_at(keys[4], at)
+            self.emit(CancelRejected(local, at, *keys, order_id, answer.code, answer.message), order)
             return
-        self._cancel_order(order, at, "request")
+        self.admission.counters.succeeded("cancel", at)
+        self.cancel_order(order, at, "request")
 
-    def _cancel_order(self, order: VenueOrder, at: int, reason: str) -> None:
+    def _cancel_all(self, request: tuple[str | None, OwnerKeys], at: int) -> None:
+        """Every open order, oldest first; of one symbol where it is named."""
+        symbol, _ = request
+        self.admission.counters.succeeded("cancel_all", at)
+        for order in list(self.orders.values()):
+            if order.is_open and symbol in (None, order.terms.symbol):
+                self.cancel_order(order, at, "request")
+
+    def cancel_order(self, order: VenueOrder, at: int, reason: str) -> None:
         order.status = OrderStatus.CANCELED
-        self._emit(OrderCanceled(*self._keys(order, at), reason, self.rules.expiry_words.get(reason)), order)
+        self.emit(OrderCanceled(*self.keys(order, at), reason, self._word(order, reason)), order)
         self._end(order)
-
-    def _amend(self, request: tuple[str, Decimal | None, Decimal, OwnerKeys], at: int) -> None:
-        order_id, price, qty, keys = request
-        order = self.orders.get(order_id)
-        case = "unknown_amend" if order is None or not order.is_open else self._amend_failure(order, price, qty)
-        if case is not None or order is None:
-            answer = self.rules.errors[case or "unknown_amend"]
-            local = self._local_at(keys[4], at)
-            self._emit(AmendRejected(local, at, *keys, order_id, answer.code, answer.message), order)
-            return
-        if qty <= order.filled:
-            self._cancel_order(order, at, "amend")
-            return
-        market = self.markets[order.terms.symbol]
-        market.wake(at)
-        before = (order.qty, order.limit, order.limit_mantissa)
-        order.qty, order.limit = qty, price
-        if price is not None:
-            order.limit_mantissa = int(price.scaleb(market.scale))
-        self.account.release(order.terms.id)
-        failed = "funds" if not self._affords(order, market, None) else None
-        if failed is None and order.terms.post_only and market.crosses(order, at):
-            failed = "post_only" if "post_only" in self.rules.errors else "unknown_amend"
-        if failed is not None:
-            order.qty, order.limit, order.limit_mantissa = before
-            self._affords(order, market, None)
-            answer = self.rules.errors[failed]
-            self._emit(AmendRejected(*self._keys(order, at), answer.code, answer.message), order)
-            return
-        market.remove(order)
-        self._emit(OrderAmended(*self._keys(order, at), price, qty), order)
-        self._enter(order, market, at)
-
-    def _amend_failure(self, order: VenueOrder, price: Decimal | None, qty: Decimal) -> str | None:
-        """Why the venue would not amend; None where it would."""
-        if order.limit is None or order.waits_for_trigger:
-            return "unknown_amend"
-        if price is None:
-            return "parameter"
-        same_price = price == order.limit
-        if self.rules.amend == "qty_down":
-            if not same_price:
-                return "parameter"
-            if qty > order.qty:
-                return "amend_up"
-        if same_price and qty == order.qty:
-            return "amend_same"
-        if qty <= order.filled:
-            return None if self.rules.amend_below_filled == "cancel" else "amend_same"
-        case = amended_failure(
-            msgspec.structs.replace(order.terms, price=price, qty=qty),
-            self._instruments[order.terms.symbol],
-            self.rules,
-        )
-        return case if case is None or case in self.rules.errors else "parameter"
 
     # --- endings ----------------------------------------------------------------------------------------------------
 
     def _expire(self, order: VenueOrder, at: int, reason: str) -> None:
-        order.status = OrderStatus.EXPIRED
-        event = OrderExpired(*self._keys(order, at), reason, self.rules.expiry_words.get(reason), order.prevented)
-        self._emit(event, order)
+        order.status = OrderStatus.EXPIRED_IN_MATCH if reason == "stp" else OrderStatus.EXPIRED
+        event = OrderExpired(*self.keys(order, at), reason, self._word(order, reason), order.prevented)
+        self.emit(event, order)
         self._end(order)
+
+    def _word(self, order: VenueOrder, reason: str) -> str | None:
+        """The venue's word for why the order ends."""
+        return self.rules.expiry_word(reason, partly=order.filled > 0, tif=order.terms.tif)
 
     def _end(self, order: VenueOrder) -> None:
         terms = order.terms
-        if self.rules.client_ids == "unique_open":
-            self._open_clients.discard(order.client_id)
+        self.admission.ended(order)
         self._reducers.pop(terms.id, None)
         self.account.release(terms.id)
         order.plan += 1
@@ -455,23 +495,6 @@ class ExecutionSimulator:
 
     # --- small things -----------------------------------------------------------------------------------------------
 
-    def _keys(self, order: VenueOrder, at: int) -> EventKeys:
+    def keys(self, order: VenueOrder, at: int) -> EventKeys:
         t = order.terms
-        return (self._local_at(t.session, at), at, *order.keys)
-
-    def _fee(
-        self, market: BarMarket, order: VenueOrder, price: Decimal, qty: Decimal, liquidity: Liquidity
-    ) -> tuple[Decimal, str]:
-        instrument = market.instrument
-        rate = instrument.maker if liquidity == "maker" else instrument.taker
-        paid = market.models.fees
-        if paid.pay_in is not None and paid.pay_price is not None and rate > 0:
-            full = MATH.multiply(MATH.multiply(price, qty), rate)
-            less = MATH.divide(MATH.multiply(full, 1 - paid.discount), paid.pay_price)
-            fee = less.quantize(EIGHT, ROUND_DOWN, MATH)
-            if self.account.can_pay(paid.pay_in, fee):
-                return fee, paid.pay_in
-        if self.rules.fee_in == "received" and order.terms.side == "buy":
-            return MATH.multiply(qty, rate).quantize(EIGHT, ROUND_DOWN, MATH), instrument.base
-        notional = MATH.multiply(price, qty)
-        return MATH.multiply(notional, rate).quantize(EIGHT, ROUND_DOWN, MATH), instrument.quote
+        return (self.local_at(t.session, at), at, *order.keys)

@@ -12,6 +12,7 @@ from typing import Any
 
 from core.commands import AmendOrder, Approved, CancelOrder, SubmitOrder
 from core.events import Event, OrderRejected
+from core.venue_rules import Request
 from sim.exchange import ExecutionSimulator
 from sim.models.feed_latency import FeedDerivedLegs, FeedLeg
 from sim.models.latency import LatencyModel, Operation
@@ -102,7 +103,7 @@ class SimGateway:
         elif type(command) is AmendOrder:
             self._send(command, "amend", "amend", (command.order_id, command.price, command.qty, _keys(command)))
 
-    def _send(self, command: Approved, operation: Operation, kind: str, payload: Any) -> None:
+    def _send(self, command: Approved, operation: Operation, kind: Request, payload: Any) -> None:
         arrive_at = self._line.arrival(command.session, command.ts, operation)
         if arrive_at is None:
             self._deliver(

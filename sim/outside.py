@@ -6,7 +6,7 @@ Paper mode gets its venues here too: the same simulators and lines, fed by pushe
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -15,27 +15,46 @@ from core.events import Event
 from core.outside import Outside
 from core.plan import Plan
 from core.ports import DataFeed, Gateway
-from core.tape import Tape
-from sim.account import VenueAccount
-from sim.bar_market import BarMarket
+from core.tape import Rows
+from sim.bar_cursor import TapeCursor
+from sim.books import Books
 from sim.clock import SimClock
+from sim.contracts import account_for, said_of_contracts, settle
 from sim.exchange import ExecutionSimulator
-from sim.feed import SimFeed, TapeCursor
+from sim.feed import SimFeed
 from sim.feed_legs import FeedLegs
 from sim.gateway import Line, SimGateway
+from sim.markets import books_over, market_of, preset_of
 from sim.models import PRESETS, Models, assumptions, choose
-from sim.models.latency import FeedDerivedLatency
+from sim.models.latency import ConstantLatency, FeedDerivedLatency
+from sim.own_books import OwnBooks
 from sim.push_cursor import PushCursor
+from sim.reference_prices import ReferencePrices
 from sim.world import World
 
+FIDELITY = {
+    "l2": "fidelity: order book and prints",
+    "l1": "fidelity: best bid and ask and prints; what lies behind the touch is not known",
+    "trades": "fidelity: prints alone; queues and spreads are estimates",
+    "bars": "fidelity: bars, for screening; fills inside a bar are an estimate",
+}
 
-def simulated_outside(plan: Plan, tapes: list[Tape], history: list[Tape | None], start: int) -> Outside:
+
+def simulated_outside(plan: Plan, tapes: Sequence[Rows], history: Sequence[Rows | None], start: int) -> Outside:
     """A world over these tapes, with its clock at `start`. `history` is what lies before each of them."""
     clock = SimClock(start)
-    feed = SimFeed(tapes, {v: defaults_of(plan, v).latency.feed_ns for v in plan.venues})
+    feed_ns = {name: defaults_of(plan, name, tapes).latency.feed_ns for name in plan.venues}
+    feed = SimFeed(tapes, feed_ns, start)
     world = World(clock, feed)
-    cursors = {(t.venue, t.symbol): TapeCursor(t, past) for t, past in zip(tapes, history, strict=True)}
-    exchanges = simulated_venues(plan, tapes, cursors, world.report)
+    world.books = books_over(tapes)
+    latencies = [defaults_of(plan, name, tapes).latency for name in plan.venues]
+    world.shortest_entry_ns = min(one.shortest_ns if isinstance(one, ConstantLatency) else 0 for one in latencies)
+    cursors = {
+        (t.venue, t.symbol): TapeCursor(t.load(), None if past is None else past.load())
+        for t, past in zip(tapes, history, strict=True)
+        if t.kind == "bars"
+    }
+    exchanges = simulated_venues(plan, tapes, cursors, world.books, world.report)
     for exchange, line in exchanges:
         world.exchanges.append(exchange)
         world.gateways.append(SimGateway(exchange, line, deliver=world.report, sent=world.venue_concerned))
@@ -51,17 +70,23 @@ def simulated_outside(plan: Plan, tapes: list[Tape], history: list[Tape | None],
         world,
         door.subscribe,
         gateways[0].on_command if len(gateways) == 1 else on_command,
-        said(plan),
-        {name: defaults_of(plan, name).latency.feed_ns for name in plan.venues},
+        said(plan, tapes),
+        feed_ns,
         world=world,
+        books=own_books(tapes, feed_ns),
     )
+
+
+def own_books(tapes: Sequence[Rows], feed_ns: Mapping[str, int]) -> OwnBooks:
+    """What `market_data.book` reads: our books by receipt time, whoever plays the tapes."""
+    return OwnBooks(tapes, feed_ns, books_over(tapes).kernel)
 
 
 class PushedVenue(NamedTuple):
     """A simulated venue for paper mode on a tape: it knows the rows that were pushed, and answers to `deliver`."""
 
     name: str
-    simulator: ExecutionSimulator
+    simulator: RowByRow
     gateway: SimGateway
     push: dict[str, Callable[[], None]]
     """By symbol: reveal the next row of the tape."""
@@ -71,64 +96,100 @@ class PushedVenue(NamedTuple):
 
 def pushed_venues(
     plan: Plan,
-    tapes: list[Tape],
-    history: list[Tape | None],
+    tapes: Sequence[Rows],
+    history: Sequence[Rows | None],
     deliver: Callable[[Event, object], None],
     sent: Callable[[str], None],
 ) -> list[PushedVenue]:
     """The venues of paper mode. `deliver` carries an answer home, `sent(venue)` is told of each request under way."""
-    cursors = {(t.venue, t.symbol): PushCursor(t, past) for t, past in zip(tapes, history, strict=True)}
+    cursors = {
+        (t.venue, t.symbol): PushCursor(t.load(), None if past is None else past.load())
+        for t, past in zip(tapes, history, strict=True)
+        if t.kind == "bars"
+    }
+    books = books_over(tapes)
 
     def pushed(exchange: ExecutionSimulator, line: Line) -> PushedVenue:
         name = exchange.venue
         gateway = SimGateway(exchange, line, deliver=lambda event: deliver(event, None), sent=partial(sent, name))
         push = {symbol: cursor.push for (venue, symbol), cursor in cursors.items() if venue == name}
-        return PushedVenue(name, exchange, gateway, push, defaults_of(plan, name).latency.feed_ns)
+        return PushedVenue(name, RowByRow(exchange), gateway, push, defaults_of(plan, name, tapes).latency.feed_ns)
 
-    return [pushed(*made) for made in simulated_venues(plan, tapes, cursors, deliver)]
+    return [pushed(*made) for made in simulated_venues(plan, tapes, cursors, books, deliver)]
+
+
+class RowByRow:
+    """A simulator that is never asked to look past now: with an order in a book, each row is a moment of its own."""
+
+    def __init__(self, exchange: ExecutionSimulator) -> None:
+        self._exchange = exchange
+        self.next_request = exchange.next_request
+        self.asks_next = exchange.asks_next
+        self.step = exchange.step
+
+    @property
+    def requests_under_way(self) -> bool:
+        return self._exchange.requests_under_way
+
+    def next_moment(self) -> int:
+        """Engine time of the next thing that concerns us, or of the next row of a book that holds an order of ours."""
+        moment, books = self._exchange.next_moment(), self._exchange.books
+        return min(moment, books.next_row_at()) if books.owners else moment
+
+    def answer(self, at: int) -> None:
+        """Requests after the end of the tapes: they find no market."""
+        self._exchange.books.close(at)
+        self._exchange.answer(at)
 
 
 def simulated_venues(
-    plan: Plan, tapes: list[Tape], cursors: dict[tuple[str, str], Any], emit: Callable[[Any, Any], None]
+    plan: Plan,
+    tapes: Sequence[Rows],
+    cursors: dict[tuple[str, str], Any],
+    books: Books,
+    emit: Callable[[Any, Any], None],
 ) -> list[tuple[ExecutionSimulator, Line]]:
     """One ExecutionSimulator per venue, with its markets in the order of the plan, and the line to it."""
     made = []
     for venue in plan.venues.values():
-        defaults = defaults_of(plan, venue.name)
+        defaults = defaults_of(plan, venue.name, tapes)
         seed = plan.config.run.seed * 1_000_003 + zlib.crc32(venue.name.encode())
         if isinstance(defaults.latency, FeedDerivedLatency):
             line = Line(defaults.latency, seed, FeedLegs.of_tapes(t for t in tapes if t.venue == venue.name).at)
         else:
             line = Line(defaults.latency, seed)
-        account = VenueAccount(
-            venue.rules.kind, venue.balances, leverage=venue.leverage, order_margin=venue.rules.order_margin
-        )
-        exchange = ExecutionSimulator(venue.name, venue.rules, account, local_at=line.local_at, emit=emit)
+        account = account_for(plan, venue, defaults, tapes)
+        doors: dict[str, Any] = {"local_at": line.local_at, "emit": emit}
+        limits = defaults.rate_limits
+        exchange = ExecutionSimulator(venue.name, venue.rules, account, **doors, books=books, limits=limits)
         for key, instrument in plan.instruments.items():
             if key[0] == venue.name:
                 models = choose(venue.simulation, key[1], defaults)
-                exchange.add_market(BarMarket(instrument, models, cursors[key], exchange))
+                exchange.add_market(market_of(instrument, models, tapes, cursors.get(key), books, exchange))
+        chosen = partial(choose, venue.simulation, defaults=defaults)
+        settle(exchange, chosen, tapes, cursors, **doors)
+        exchange.admission.price_of = ReferencePrices(exchange.settlement)
         made.append((exchange, line))
     return made
 
 
-def defaults_of(plan: Plan, venue: str) -> Models:
-    """What the venue's models are where a symbol has none of its own: the config's, else the preset's."""
+def defaults_of(plan: Plan, venue: str, tapes: Sequence[Rows]) -> Models:
+    """What the venue's models are where a symbol has none of its own: the config's, else those of its finest data."""
     simulation = plan.venues[venue].simulation
-    return choose(simulation, "", PRESETS[simulation.preset or "bars"])
+    return choose(simulation, "", PRESETS[simulation.preset or preset_of(venue, tapes)])
 
 
-def said(plan: Plan) -> list[str]:
+def said(plan: Plan, tapes: Sequence[Rows]) -> list[str]:
     """One line per assumption of the simulation, for the summary."""
     lines: list[str] = []
     for venue in plan.venues.values():
-        models = defaults_of(plan, venue.name)
+        models = defaults_of(plan, venue.name, tapes)
+        finest = preset_of(venue.name, tapes)
         fees = sorted({(i.maker, i.taker) for k, i in plan.instruments.items() if k[0] == venue.name})
-        lines += assumptions(models, venue.simulation)
+        lines += assumptions(models, venue.simulation, finest)
         lines += [f"fees: maker {maker:f}, taker {taker:f} of notional" for maker, taker in fees]
-        if venue.rules.kind == "linear":
-            lines.append("account: isolated margin per order; funding and liquidation are not simulated yet")
+        lines += said_of_contracts(plan, venue, tapes)
         if venue.simulation.preset == "optimistic":
             lines.append("preset: optimistic, an upper bound; live fills will be worse")
-    lines.append("fidelity: bars, for screening; fills inside a bar are an estimate")
+        lines.append(FIDELITY[finest])
     return lines

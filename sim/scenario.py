@@ -1,9 +1,7 @@
 """Scenario files: read, run, compared, printed. `run_files` is the `scenario` verb without its command line.
 
 What runs a scenario is handed in (`run_one`), so this file knows the format and the verdict and nothing of matching.
-Exit codes: 0 all equal; 1 a difference, a broken invariant, or a file named by itself that is not covered yet; 2 an
-unreadable file, an unknown key, wrong usage. Files that a folder brings along and that are not covered yet are named
-and counted, and fail nothing: asking for one of them by name does.
+Exit codes: 0 all equal; 1 a difference or a broken invariant; 2 an unreadable file, an unknown key, wrong usage.
 """
 
 from __future__ import annotations
@@ -16,11 +14,10 @@ import msgspec
 
 from core.errors import ConfigError, DataError, InvariantBroken, Problem, UsageError
 from sim.scenario_compare import ActualEvent, ActualState, Difference, compare
-from sim.scenario_coverage import what_is_needed
 from sim.scenario_format import ModelsReader, Scenario, load_scenario
 from sim.scenario_print import line_of, result_json, result_lines
 
-__all__ = ["NotCovered", "Outcome", "Ran", "Scenario", "Writer", "run_files", "what_is_needed"]
+__all__ = ["Ran", "Scenario", "Writer", "run_files"]
 
 
 class Ran(msgspec.Struct, frozen=True):
@@ -35,15 +32,8 @@ class Ran(msgspec.Struct, frozen=True):
     """Invariants of the fill contract that do not hold, a sentence each."""
 
 
-class NotCovered(msgspec.Struct, frozen=True):
-    """The simulator cannot do what the scenario needs yet; `reason` as in `needs books (depth)`."""
-
-    reason: str
-
-
-Outcome = Ran | NotCovered
-RunOne = Callable[[Scenario], Outcome]
-Verdict = Literal["ok", "failed", "not covered", "unreadable"]
+RunOne = Callable[[Scenario], Ran]
+Verdict = Literal["ok", "failed", "unreadable"]
 
 
 class Writer(Protocol):
@@ -67,29 +57,25 @@ def run_files(
     """
     if not paths:
         raise UsageError("which scenario? expected files or folders: scenario FILE|FOLDER... [--json]")
-    verdicts: list[Verdict] = []
-    asked_in_vain = False
-    for file, by_name in _files(paths):
-        verdict = _run_file(file, json=json, out=out, err=err, run_one=run_one, read_models=read_models)
-        verdicts.append(verdict)
-        asked_in_vain |= by_name and verdict == "not covered"
+    verdicts = [
+        _run_file(file, json=json, out=out, err=err, run_one=run_one, read_models=read_models) for file in _files(paths)
+    ]
     if not json:
         out.write(_totals(verdicts) + "\n")
     if "unreadable" in verdicts:
         return 2
-    return 1 if "failed" in verdicts or asked_in_vain else 0
+    return 1 if "failed" in verdicts else 0
 
 
-def _files(paths: Sequence[str]) -> Iterator[tuple[str, bool]]:
-    """(file, whether it was named by itself)."""
+def _files(paths: Sequence[str]) -> Iterator[str]:
     for path in paths:
         if not Path(path).is_dir():
-            yield path, True
+            yield path
             continue
         found = sorted(Path(path).glob("*.yaml"), key=lambda file: file.name)
         if not found:
             raise UsageError(f"{path}: no *.yaml in this folder; expected scenario files")
-        yield from ((str(file), False) for file in found)
+        yield from map(str, found)
 
 
 def _run_file(
@@ -97,21 +83,18 @@ def _run_file(
 ) -> Verdict:
     try:
         scenario = load_scenario(file, read_models)
-        needed = what_is_needed(scenario)
-        outcome = run_one(scenario) if needed is None else NotCovered(needed)
+        ran = run_one(scenario)
     except ConfigError as error:
         return _report_unreadable(error, json=json, out=out, err=err)
     except DataError as error:
         refusal = ConfigError(file, [Problem(None, "$.tape", str(error))])
         return _report_unreadable(refusal, json=json, out=out, err=err)
     except InvariantBroken as error:
-        outcome = Ran(events=(), checks=(), final={}, broken=(str(error),))
-        return _report(scenario, outcome, [_broken(str(error))], json=json, out=out)
-    if isinstance(outcome, NotCovered):
-        return _report_not_covered(scenario, outcome, json=json, out=out)
-    differences = compare(scenario.expectation, outcome.events, outcome.checks, outcome.final)
-    differences += [_broken(sentence) for sentence in outcome.broken]
-    return _report(scenario, outcome, differences, json=json, out=out)
+        ran = Ran(events=(), checks=(), final={}, broken=(str(error),))
+        return _report(scenario, ran, [_broken(str(error))], json=json, out=out)
+    differences = compare(scenario.expectation, ran.events, ran.checks, ran.final)
+    differences += [_broken(sentence) for sentence in ran.broken]
+    return _report(scenario, ran, differences, json=json, out=out)
 
 
 def _report(scenario: Scenario, ran: Ran, differences: list[Difference], *, json: bool, out: Writer) -> Verdict:
@@ -121,15 +104,6 @@ def _report(scenario: Scenario, ran: Ran, differences: list[Difference], *, json
         for line in result_lines(scenario.name, scenario.expectation, ran.events, differences):
             out.write(line + "\n")
     return "failed" if differences else "ok"
-
-
-def _report_not_covered(scenario: Scenario, outcome: NotCovered, *, json: bool, out: Writer) -> Verdict:
-    if json:
-        content = {"name": scenario.name, "file": scenario.file, "ok": False, "not_covered": outcome.reason}
-        out.write(line_of({**content, "events": [], "final": {}, "differences": []}) + "\n")
-    else:
-        out.write(f"{scenario.name}\nnot covered yet: {outcome.reason}\n")
-    return "not covered"
 
 
 def _report_unreadable(error: ConfigError, *, json: bool, out: Writer, err: Writer) -> Verdict:
@@ -147,7 +121,5 @@ def _broken(sentence: str) -> Difference:
 def _totals(verdicts: Sequence[Verdict]) -> str:
     """The last line. "files" also for one, so that programs can look for one form."""
     text = f"{len(verdicts)} files, {verdicts.count('failed')} failed"
-    for verdict, words in (("not covered", "not covered yet"), ("unreadable", "unreadable")):
-        count = verdicts.count(verdict)
-        text += f", {count} {words}" if count else ""
-    return text
+    unreadable = verdicts.count("unreadable")
+    return f"{text}, {unreadable} unreadable" if unreadable else text

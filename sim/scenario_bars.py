@@ -55,7 +55,7 @@ def feed_legs_of(scenario: Scenario, feed_ns: int) -> FeedLegs:
     """`received_at - at` of every row, times after `start` as the line of a scenario counts them."""
     received = [row.at + feed_ns if row.received_at is None else row.received_at for row in scenario.tape]
     took = [at - row.at for at, row in zip(received, scenario.tape, strict=True)]
-    return FeedLegs(np.array(received, dtype=np.int64), np.array(took, dtype=np.int64))
+    return FeedLegs.of_rows(np.array(received, dtype=np.int64), np.array(took, dtype=np.int64))
 
 
 def last_price(tape: Tape, path: PathKind, held: int, at: int) -> Decimal | None:

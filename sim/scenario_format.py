@@ -18,10 +18,11 @@ from core.decode import decode
 from core.errors import ConfigError, Problem
 from core.events import OrderType, Side, TimeInForce
 from core.notation import Millis, Timestamp
+from core.price_filters import Positive
 from core.yaml_nodes import Node, read
 from sim.scenario_crossings import crossings
 from sim.scenario_expected import Expectation, read_expectation
-from sim.scenario_market import AccountSpec, Complaints, InstrumentSpec, Positive, Spec, exactly_one
+from sim.scenario_market import AccountSpec, Complaints, InstrumentSpec, Spec, exactly_one
 from sim.scenario_tape import TapeRow
 
 Venue = Literal["binance-spot", "binance-usdm", "bybit-linear", "bybit-spot"]

@@ -12,11 +12,13 @@ from core.events import (
     AmendRejected,
     CancelRejected,
     Event,
+    FundingPaid,
     OrderCanceled,
     OrderEvent,
     OrderExpired,
     OrderFilled,
     OrderRejected,
+    PositionLiquidated,
 )
 from core.instruments import Instrument
 from sim.account import VenueAccount
@@ -43,6 +45,8 @@ class Witness:
 
     def see(self, event: Event, order: VenueOrder | None) -> None:
         """One event, with the state just after it."""
+        if isinstance(event, FundingPaid | PositionLiquidated):
+            self._settled(event)
         if not isinstance(event, OrderEvent):
             return
         self._times(event, order)
@@ -100,6 +104,19 @@ class Witness:
         else:
             self._move(instrument.quote, order.realized)
             self._positions[event.symbol] += sign * event.qty
+
+    def _settled(self, event: FundingPaid | PositionLiquidated) -> None:
+        """What the venue did by itself moves the wallet, and a forced close ends so much of a position."""
+        quote = self._instruments[event.symbol].quote
+        if isinstance(event, FundingPaid):
+            self._move(quote, event.amount)
+            return
+        self._move(quote, event.realized_pnl - event.fee + event.insured)
+        held = self._positions[event.symbol]
+        side = {"long": 1, "short": -1, "net": 1 if held > 0 else -1}[event.position_side]
+        self._positions[event.symbol] = held - side * event.qty
+        if event.cause == "liquidation" and self._account.balances.get(quote, ZERO) < 0:
+            self.broken.append(f"a liquidation of {event.symbol} left the wallet below 0")
 
     def _move(self, asset: str, amount: Decimal) -> None:
         self._balances[asset] = self._balances.get(asset, ZERO) + amount

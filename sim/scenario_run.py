@@ -8,26 +8,38 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
+from decimal import Decimal
 from heapq import heappop, heappush
 from typing import Any
 
-from core.events import AmendRejected, CancelRejected, Event, OrderEvent, OrderRejected, PositionSide
+from core.events import (
+    AmendRejected,
+    CancelRejected,
+    Event,
+    FundingPaid,
+    OrderEvent,
+    OrderRejected,
+    PositionLiquidated,
+    PositionSide,
+)
 from core.orders import OrderStatus, OrderTerms
 from core.venue_rules import VenueRules
+from sim import kernel
 from sim.bar_market import INF
+from sim.book_market import BookMarket
 from sim.gateway import Line
 from sim.models.latency import Operation
-from sim.scenario import NotCovered, Outcome, Ran
+from sim.scenario import Ran
+from sim.scenario_account import last_settlement, settle_asset
 from sim.scenario_bars import feed_legs_of, last_price, tape_of
+from sim.scenario_books import book_tapes, books_state
 from sim.scenario_compare import ActualEvent, ActualState
-from sim.scenario_coverage import what_is_needed
 from sim.scenario_format import LIMIT_TYPES, Request, Scenario, Submit
 from sim.scenario_invariants import Witness
-from sim.scenario_state import OrderCounters, account_state, event_of, orders_of
-from sim.scenario_venue import models_of, read_models, settle_asset, venue_of
+from sim.scenario_state import account_event_of, account_state, event_of, orders_of
+from sim.scenario_venue import models_of, read_models, venue_of
 from sim.venue_order import VenueOrder
 
-NS_PER_MS = 1_000_000
 OPERATIONS: dict[str, Operation] = {"submit": "entry", "amend": "amend", "cancel": "cancel", "cancel_all": "cancel"}
 """Kind of a request to the leg of the latency model it travels."""
 STRATEGY = "scenario"
@@ -36,16 +48,18 @@ SIDE: PositionSide = "net"
 __all__ = ["read_models", "run_one"]
 
 
-def run_one(scenario: Scenario, rules_of: Callable[[str], VenueRules]) -> Outcome:
-    """What the scenario causes. Raises ConfigError for wrong models, DataError for bars that contradict each other."""
-    needed = what_is_needed(scenario)
-    return NotCovered(needed) if needed is not None else _Run(scenario, rules_of(scenario.venue)).play()
+def run_one(scenario: Scenario, rules_of: Callable[[str], VenueRules], functions: Any = kernel) -> Ran:
+    """What the scenario causes. Raises ConfigError for wrong models, DataError for bars that contradict each other.
+
+    `functions` is `sim.kernel`, or its compiled twin: the same bytes come out.
+    """
+    return _Run(scenario, rules_of(scenario.venue), functions).play()
 
 
 class _Run:
     """The merge of three streams: requests that leave, requests that arrive, and the exchange's own moments."""
 
-    def __init__(self, scenario: Scenario, rules: VenueRules) -> None:
+    def __init__(self, scenario: Scenario, rules: VenueRules, functions: Any) -> None:
         self.scenario = scenario
         self.rules = rules
         self.start = scenario.start
@@ -58,12 +72,21 @@ class _Run:
         latency = self._models("").latency
         self._line = Line(latency, seed, feed_legs_of(scenario, latency.feed_ns).at)
         self._tapes = {symbol: tape_of(scenario, symbol) for symbol in scenario.instruments}
+        books = {symbol: book_tapes(scenario, symbol, latency.feed_ns) for symbol in scenario.instruments}
         self.exchange = venue_of(
-            scenario, rules, self._models, self._tapes, local_at=self._local_at, emit=self._on_event
+            scenario,
+            rules,
+            self._models,
+            self._tapes,
+            books,
+            local_at=self._local_at,
+            emit=self._on_event,
+            functions=functions,
         )
         self.instruments = {symbol: market.instrument for symbol, market in self.exchange.markets.items()}
         self._settle = settle_asset(self.instruments)
-        self._counters = OrderCounters(rules)
+        self._marked = {row.symbol for row in scenario.tape if row.mark is not None}
+        self._counters = self.exchange.admission.counters
         self._witness = Witness(self.exchange.account, self.instruments)
         self._sends = sorted(scenario.requests, key=lambda request: request.at)
         self._sent = 0
@@ -73,17 +96,19 @@ class _Run:
         self._orders: dict[str, VenueOrder] = {}
         bars = [int(tape.columns["ts_venue"][-1]) for tape in self._tapes.values() if len(tape)]
         sends = [self.start + request.at for request in self._sends]
-        self._end = max([self.start, *bars, *sends])
+        rows = [self.start + row.at for row in scenario.tape]
+        self._end = max([self.start, *bars, *sends, *rows, self.start + last_settlement(scenario)])
         """Without `until`: the last row (a bar lasts to its close), request or answer known so far."""
 
     def play(self) -> Ran:
         """Run to the end."""
         waiting = sorted(enumerate(self.scenario.expectation.checks), key=lambda item: item[1].at)
         while True:
-            at, move = self._next()
-            while waiting and self.start + waiting[0][1].at < at:
-                index, check = waiting.pop(0)
-                self.checks[index] = self._state(self.start + check.at)
+            check_at = self.start + waiting[0][1].at if waiting else INF
+            at, move = self._next(check_at)
+            if check_at < at:
+                self.checks[waiting.pop(0)[0]] = self._state(check_at)
+                continue
             if at == INF:
                 break
             move(at)
@@ -102,11 +127,15 @@ class _Run:
 
     # --- time -------------------------------------------------------------------------------------------------------
 
-    def _next(self) -> tuple[int, Callable[[int], None]]:
-        """The earliest thing to do, INF where the run is over: at one time what leaves, what happens, what arrives."""
+    def _next(self, check: int) -> tuple[int, Callable[[int], None]]:
+        """The earliest thing to do, INF where the run is over: at one time what leaves, what happens, what arrives.
+
+        The books are read up to then, or to the next check, and not further.
+        """
         send = self.start + self._sends[self._sent].at if self._sent < len(self._sends) else INF
         arrive = self._arrivals[0][0] if self._arrivals else INF
         venue = self.exchange.next_moment()
+        venue = min(venue, self.exchange.books.advance(min(send, venue, arrive, check, self.end)))
         at = min(send, venue, arrive)
         if at > self.end:
             return INF, self._step
@@ -140,40 +169,34 @@ class _Run:
 
     def _hand_over(self, request: Request, at: int) -> None:
         keys = self._keys(request)
+        stamp = (self.start + (request.at if request.timestamp is None else request.timestamp), request.recv_window_ms)
         if request.submit is not None:
-            self._orders[request.submit.id] = self._order(request.submit, request.session, at)
-        if not self._in_time(request, at):
-            self._refuse(request, at)
-        elif request.submit is not None:
-            self.exchange.request(at, "submit", self._orders[request.submit.id])
+            order = self._orders[request.submit.id] = self._order(request.submit, request.session, at)
+            self.exchange.request(at, "submit", order, stamp)
         elif request.cancel is not None:
-            self.exchange.request(at, "cancel", (request.cancel.id, None, keys))
+            self.exchange.request(at, "cancel", (request.cancel.id, None, keys), stamp)
         elif request.amend is not None:
-            order = self.exchange.orders.get(request.amend.id)
+            known = self.exchange.orders.get(request.amend.id)
             price, qty = request.amend.price, request.amend.qty
-            if order is not None:
-                price = order.limit if price is None else price
-                qty = order.qty if qty is None else qty
-            self.exchange.request(at, "amend", (request.amend.id, price, qty, keys))
+            if known is not None:
+                price = known.limit if price is None else price
+                qty = known.qty if qty is None else qty
+            self.exchange.request(at, "amend", (request.amend.id, price, qty, keys), stamp)
         elif request.cancel_all is not None:
-            symbol = request.cancel_all.symbol
-            for order in list(self.exchange.orders.values()):
-                if order.is_open and symbol in (None, order.terms.symbol):
-                    self.exchange.request(at, "cancel", (order.terms.id, None, keys))
+            self.exchange.request(at, "cancel_all", (request.cancel_all.symbol, keys), stamp)
         self.exchange.answer(at)
 
     def _order(self, submit: Submit, session: str, at: int) -> VenueOrder:
-        assert submit.qty is not None, "sizes in quote units and whole positions are not covered yet"
         terms = OrderTerms(
             id=submit.id,
             venue=self.scenario.venue,
             symbol=submit.symbol,
-            position_side=SIDE,
+            position_side=submit.position_side or SIDE,
             strategy=STRATEGY,
             session=session,
             side=submit.side,
             type=submit.type,
-            qty=submit.qty,
+            qty=Decimal(0) if submit.qty is None else submit.qty,
             price=submit.price,
             trigger_price=submit.trigger_price,
             trigger_by=submit.trigger_by,
@@ -182,27 +205,17 @@ class _Run:
             post_only=submit.post_only,
             reduce_only=submit.reduce_only,
             stp=submit.stp,
+            activation_price=submit.activation_price,
+            trail_bps=submit.trail_bps,
+            trail_distance=submit.trail_distance,
+            oco=submit.oco,
+            quote_qty=submit.quote_qty,
+            close_position=submit.close_position,
+            price_match=submit.price_match,
+            slippage_tolerance_type=submit.slippage_tolerance_type,
+            slippage_tolerance=submit.slippage_tolerance,
         )
         return VenueOrder(terms, at, client_id=submit.client_id, direction=submit.trigger_direction)
-
-    def _in_time(self, request: Request, at: int) -> bool:
-        """venues.md section 1: timestamp < server + 1000 ms and server - timestamp <= recvWindow, at the engine."""
-        claimed = self.start + (request.at if request.timestamp is None else request.timestamp)
-        window = request.recv_window_ms
-        oldest = self.rules.recv_window_ms * NS_PER_MS if window is None else window
-        return claimed < at + self.rules.clock_ahead_ms * NS_PER_MS and at - claimed <= oldest
-
-    def _refuse(self, request: Request, at: int) -> None:
-        """The timestamp was not accepted."""
-        answer = self.rules.errors["timestamp"]
-        head = (self._local_at(request.session, at), at, *self._keys(request), _named(request))
-        if request.submit is not None:
-            order = self._orders[request.submit.id]
-            order.status = OrderStatus.REJECTED
-            self._on_event(OrderRejected(*head, answer.code, answer.message, "timestamp"), order)
-            return
-        kind = AmendRejected if request.amend is not None else CancelRejected
-        self._on_event(kind(*head, answer.code, answer.message), self.exchange.orders.get(_named(request)))
 
     def _lost(self, request: Request) -> None:
         """Nobody at the venue ever saw it; the client learns so much later."""
@@ -218,12 +231,12 @@ class _Run:
         self._on_event(kind(*head, None, message), self.exchange.orders.get(_named(request)))
 
     def _keys(self, request: Request) -> tuple[str, str, PositionSide, str, str]:
-        symbol = ""
+        symbol, side = "", SIDE
         if request.submit is not None:
-            symbol = request.submit.symbol
+            symbol, side = request.submit.symbol, request.submit.position_side or SIDE
         elif (order := self.exchange.orders.get(_named(request))) is not None:
-            symbol = order.terms.symbol
-        return self.scenario.venue, symbol, SIDE, STRATEGY, request.session
+            symbol, side = order.terms.symbol, order.terms.position_side
+        return self.scenario.venue, symbol, side, STRATEGY, request.session
 
     # --- what happens -----------------------------------------------------------------------------------------------
 
@@ -235,9 +248,14 @@ class _Run:
         return self.start + self._line.local_at(session, engine - self.start)
 
     def _on_event(self, event: Event, order: VenueOrder | None) -> None:
-        assert isinstance(event, OrderEvent), "an exchange on bars speaks of orders alone"
         self._witness.see(event, order)
-        self._counters.see(event, order)
+        self._end = max(self._end, event.ts)
+        if isinstance(event, FundingPaid | PositionLiquidated):
+            wallet = self.exchange.account.balances.get(self.instruments[event.symbol].quote)
+            counters = self._counters.at(event.ts)
+            self.events.append(account_event_of(event, start=self.start, wallet=wallet, counters=counters))
+            return
+        assert isinstance(event, OrderEvent), "a venue speaks of orders and of the account"
         known = self.instruments.get(event.symbol)
         quote = self._settle if known is None else known.quote
         self.events.append(
@@ -248,21 +266,30 @@ class _Run:
                 rules=self.rules,
                 wallet=self.exchange.account.balances.get(quote, self.exchange.account.free(quote)),
                 counters=self._counters.at(event.ts if event.ts_venue is None else event.ts_venue),
+                market=self.exchange.markets.get(event.symbol),
             )
         )
-        self._end = max(self._end, event.ts)
 
     def _state(self, at: int) -> dict[str, Any]:
-        account = self.exchange.account
+        account, settlement = self.exchange.account, self.exchange.settlement
+        if settlement is not None:
+            settlement.time = at
 
         def price_of(symbol: str) -> Any:
+            mark = None if settlement is None or symbol not in self._marked else settlement.mark(symbol, at)
+            if mark is not None:
+                return mark
+            market = self.exchange.markets[symbol]
+            if isinstance(market, BookMarket):
+                known = market.price(at)
+                return None if known is None else market.decimal(known)
             held = self.exchange.held_sign(symbol)
             return last_price(self._tapes[symbol], self._models(symbol).bars.path, held, at)
 
         return {
             "orders": orders_of(self._orders.values(), self.rules),
             "account": account_state(account, self.instruments, self._settle, price_of),
-            "books": {},
+            "books": books_state(self.exchange.markets.values(), at),
             "counters": self._counters.at(at),
         }
 

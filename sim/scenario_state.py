@@ -14,6 +14,7 @@ from core.events import (
     AmendRejected,
     CancelRejected,
     Event,
+    FundingPaid,
     OrderAccepted,
     OrderAmended,
     OrderCanceled,
@@ -22,11 +23,12 @@ from core.events import (
     OrderFilled,
     OrderRejected,
     OrderTriggered,
+    PositionLiquidated,
 )
 from core.instruments import Instrument
 from core.orders import OrderStatus
 from core.venue_rules import VenueRules
-from sim.account import VenueAccount
+from sim.account import VenueAccount, VenuePosition
 from sim.venue_order import VenueOrder
 
 ZERO = Decimal(0)
@@ -54,39 +56,20 @@ CCXT = {
     "expired_in_match": "expired",
 }
 """Our status to ccxt's, where the venue's rules say nothing else."""
-WINDOWS_NS = {"orders_10s": 10_000_000_000, "orders_1m": 60_000_000_000, "orders_1d": 86_400_000_000_000}
-
-
-class OrderCounters:
-    """Orders counted per fixed window, aligned to its length (venues.md section 5): what entered the engine."""
-
-    def __init__(self, rules: VenueRules) -> None:
-        self._credit = {"taker": rules.order_credit_taker, "maker": rules.order_credit_maker}
-        self._counts: dict[tuple[str, int], int] = {}
-
-    def see(self, event: Event, order: VenueOrder | None) -> None:
-        """An accepted order counts; its first fill gives back what the venue's rules say, never below zero."""
-        if isinstance(event, OrderAccepted) and event.ts_venue is not None:
-            self._add(event.ts_venue, 1)
-        elif isinstance(event, OrderFilled) and order is not None and order.filled == event.qty:
-            assert event.ts_venue is not None, "a fill happens at the venue"
-            self._add(event.ts_venue, -self._credit[event.liquidity])
-
-    def at(self, at: int) -> dict[str, int]:
-        """The counts of the windows that hold `at`, absolute nanoseconds."""
-        return {name: self._counts.get((name, at // length), 0) for name, length in WINDOWS_NS.items()}
-
-    def _add(self, at: int, change: int) -> None:
-        for name, length in WINDOWS_NS.items():
-            key = (name, at // length)
-            self._counts[key] = max(0, self._counts.get(key, 0) + change)
 
 
 # --- events ---------------------------------------------------------------------------------------------------------
 
 
 def event_of(
-    event: OrderEvent, order: VenueOrder | None, *, start: int, rules: VenueRules, wallet: Decimal, counters: Any
+    event: OrderEvent,
+    order: VenueOrder | None,
+    *,
+    start: int,
+    rules: VenueRules,
+    wallet: Decimal,
+    counters: Any,
+    market: Any,
 ) -> dict[str, Any]:
     """One event as section 7 names its keys."""
     name, fields = NAMES[type(event)]
@@ -99,6 +82,11 @@ def event_of(
     found["local_at"] = event.ts - start
     reason = getattr(event, "reason", None)
     found["venue_exec"] = rules.exec_words.get(f"{name}_{reason}") or rules.exec_words.get(name)
+    known = getattr(event, "queue_ahead", None)
+    if isinstance(event, OrderAccepted | OrderAmended) and known is not None:
+        found["queue_ahead"] = Decimal(repr(known))
+    elif order is not None and order.is_open and market is not None:
+        found["queue_ahead"] = market.queue_ahead(order)
     if order is not None:
         found |= {
             "side": order.terms.side,
@@ -110,6 +98,21 @@ def event_of(
             "venue_status": venue_word(order, rules),
         }
     return found
+
+
+def account_event_of(
+    event: FundingPaid | PositionLiquidated, *, start: int, wallet: Decimal | None, counters: Any
+) -> dict[str, Any]:
+    """What the venue did by itself, as section 7 names its keys."""
+    assert event.ts_venue is not None, "the venue does it at its own time"
+    found: dict[str, Any] = {"symbol": event.symbol, "wallet": wallet, "counters": counters}
+    found |= {"engine_at": event.ts_venue - start, "local_at": event.ts - start}
+    if isinstance(event, FundingPaid):
+        own = {"amount": event.amount, "rate": event.rate, "mark": event.mark, "position": event.qty}
+        return {"event": "funding", **own, **found}
+    names = ("price", "qty", "cause", "realized_pnl", "fee")
+    own = {name: getattr(event, name) for name in names} | {"client_id": event.client_id or None}
+    return {"event": "liquidated", **own, **found}
 
 
 def venue_word(order: VenueOrder, rules: VenueRules) -> str | None:
@@ -172,8 +175,7 @@ def account_state(
             held = account.balances.get(instrument.base, ZERO)
             worth = ZERO if not held else None if price is None else MATH.multiply(held, price)
         else:
-            positions[symbol] = _position(account, symbol, price)
-            worth = positions[symbol]["unrealized_pnl"]
+            positions[symbol], worth = _held(account, symbol, price)
         equity = None if equity is None or worth is None else equity + worth
     return {
         "wallet": wallet,
@@ -183,21 +185,37 @@ def account_state(
         "locked": {asset: account.locked(asset) for asset in assets},
         "realized_pnl": account.realized_pnl,
         "fees": account.fees.get(settle, ZERO),
-        "funding": ZERO,
+        "funding": account.funding.get(settle, ZERO),
         "positions": positions,
     }
 
 
-def _position(account: VenueAccount, symbol: str, price: Decimal | None) -> dict[str, Any]:
-    position = account.positions.get(symbol)
-    leverage = account.leverage(symbol)
+def _held(account: VenueAccount, symbol: str, price: Decimal | None) -> tuple[dict[str, Any], Decimal | None]:
+    """A symbol's position, or in hedge mode its two sides beside their net; and what is unrealized in all."""
+    if not account.hedged:
+        found = _position(account, symbol, account.position(symbol), price)
+        return found, found["unrealized_pnl"]
+    long = _position(account, symbol, account.position(symbol, "long"), price)
+    short = _position(account, symbol, account.position(symbol, "short"), price)
+    known = [side["unrealized_pnl"] for side in (long, short)]
+    worth = None if None in known else sum(known, ZERO)
+    net = {"qty": long["qty"] + short["qty"], "leverage": account.leverage(symbol), "unrealized_pnl": worth}
+    return {**net, "long": long, "short": short}, worth
+
+
+def _position(
+    account: VenueAccount, symbol: str, position: VenuePosition | None, price: Decimal | None
+) -> dict[str, Any]:
     if position is None or not position.qty:
-        flat = {"qty": ZERO, "entry_price": None, "leverage": leverage, "isolated_margin": ZERO}
-        return {**flat, "unrealized_pnl": ZERO}
+        flat = {"qty": ZERO, "entry_price": None, "leverage": account.leverage(symbol), "isolated_margin": ZERO}
+        return {**flat, "unrealized_pnl": ZERO, "maintenance_margin": ZERO}
     return {
         "qty": position.qty,
-        "entry_price": MATH.divide(position.value, position.qty),
-        "leverage": leverage,
-        "isolated_margin": position.margin,
-        "unrealized_pnl": None if price is None else MATH.multiply(position.qty, price) - position.value,
+        "entry_price": position.entry_price,
+        "leverage": position.leverage,
+        "isolated_margin": position.margin if account.margin_mode == "isolated" else ZERO,
+        "unrealized_pnl": None if price is None else position.unrealized(price),
+        "maintenance_margin": account.maintenance(position),
+        "liquidation_price": account.liquidation_price(position),
+        "bankruptcy_price": account.bankruptcy_price(position),
     }

@@ -12,7 +12,8 @@ import msgspec
 
 from core.events import Side
 from core.notation import Millis
-from sim.scenario_market import Complaints, NotNegative, Positive, Spec, exactly_one
+from core.price_filters import NotNegative, Positive
+from sim.scenario_market import Complaints, Spec, exactly_one
 
 Level = tuple[Positive, NotNegative]
 """[price, quantity]; quantity "0" deletes the level."""

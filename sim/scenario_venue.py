@@ -17,11 +17,15 @@ from core.instruments import Instrument, decimals_of
 from core.tape import Tape
 from core.venue_rules import VenueRules
 from core.yaml_nodes import Node
-from sim.account import VenueAccount
+from sim import kernel
+from sim.bar_cursor import TapeCursor
 from sim.bar_market import BarMarket
+from sim.books import Books
 from sim.exchange import ExecutionSimulator
-from sim.feed import TapeCursor
+from sim.markets import over_books
 from sim.models import NOTHING, PRESETS, Models, SimulationConfig, choose, loaded
+from sim.reference_prices import ReferencePrices, Row
+from sim.scenario_account import account_of, settle
 from sim.scenario_format import Scenario
 from sim.scenario_market import InstrumentSpec
 from sim.venue_order import VenueOrder
@@ -36,6 +40,16 @@ FILTERS = (
     "market_step",
     "min_notional",
     "max_notional",
+)
+BOUNDS = (
+    "percent_price",
+    "price_range",
+    "price_limit",
+    "market_take_bound",
+    "max_orders",
+    "max_trigger_orders",
+    "max_amends",
+    "max_position",
 )
 
 
@@ -69,19 +83,33 @@ def venue_of(
     rules: VenueRules,
     models: Callable[[str], Models],
     tapes: dict[str, Tape],
+    books: dict[str, dict[str, Tape]],
     *,
     local_at: Callable[[str, int], int],
     emit: Callable[[Event, VenueOrder | None], None],
+    functions: Any = kernel,
 ) -> ExecutionSimulator:
-    """The exchange with its markets in the order of `instruments`, and the account the scenario begins with."""
+    """The exchange with its markets in the order of `instruments`, and the account the scenario begins with.
+
+    The finest data of a symbol make its market: `books` are its tapes of l3, depth, quotes, trades, else `tapes` bars.
+    """
     instruments = {
         symbol: instrument_of(scenario.venue, symbol, spec, rules, models(symbol))
         for symbol, spec in scenario.instruments.items()
     }
-    account = account_of(scenario, rules, instruments)
-    exchange = ExecutionSimulator(scenario.venue, rules, account, local_at=local_at, emit=emit)
+    account = account_of(scenario, rules, instruments, models(""))
+    limits = models("").rate_limits
+    exchange = ExecutionSimulator(
+        scenario.venue, rules, account, local_at=local_at, emit=emit, books=Books(functions), limits=limits
+    )
     for symbol, instrument in instruments.items():
-        exchange.add_market(BarMarket(instrument, models(symbol), TapeCursor(tapes[symbol]), exchange))
+        if books[symbol]:
+            exchange.add_market(over_books(instrument, models(symbol), exchange.books, exchange, dict(books[symbol])))
+        else:
+            exchange.add_market(BarMarket(instrument, models(symbol), TapeCursor(tapes[symbol]), exchange))
+    own = {symbol: [tapes[symbol], *books[symbol].values()] for symbol in instruments}
+    settle(exchange, scenario, {symbol: models(symbol) for symbol in instruments}, own, local_at=local_at, emit=emit)
+    exchange.admission.price_of = ReferencePrices(exchange.settlement, price_rows(scenario))
     return exchange
 
 
@@ -93,6 +121,7 @@ def instrument_of(venue: str, symbol: str, spec: InstrumentSpec, rules: VenueRul
 
     own = spec.fees
     filters: dict[str, Any] = {name: getattr(spec, name) or None for name in FILTERS}
+    filters |= {name: getattr(spec, name) for name in BOUNDS}
     return Instrument(
         venue=venue,
         symbol=symbol,
@@ -109,24 +138,15 @@ def instrument_of(venue: str, symbol: str, spec: InstrumentSpec, rules: VenueRul
     )
 
 
-def account_of(scenario: Scenario, rules: VenueRules, instruments: dict[str, Instrument]) -> VenueAccount:
-    """Balances, leverage, and the positions opened before time begins."""
-    spec = scenario.account
-    balances = dict(spec.balances)
-    if spec.wallet is not None:
-        balances[settle_asset(instruments)] = spec.wallet
-    leverage = {symbol: spec.leverage_of(symbol) for symbol in instruments}
-    held = {symbol: position.net for symbol, position in spec.positions.items()}
-    for symbol, position in held.items():
-        if position is not None and position.leverage is not None:
-            leverage[symbol] = position.leverage
-    account = VenueAccount(rules.kind, balances, leverage=leverage, order_margin=rules.order_margin)
-    for symbol, position in held.items():
-        if position is not None:
-            account.open_position(instruments[symbol], position.qty, position.entry_price)
-    return account
-
-
-def settle_asset(instruments: dict[str, Instrument]) -> str:
-    """What `wallet` is counted in: the quote asset of the first instrument."""
-    return next((instrument.quote for instrument in instruments.values()), "USDT")
+def price_rows(scenario: Scenario) -> list[Row]:
+    """The single prices of the tape that orders are judged by, in absolute time."""
+    rows: list[Row] = []
+    for row in scenario.tape:
+        at = scenario.start + row.at
+        if row.reference is not None:
+            rows.append((at, "reference", row.symbol, row.reference.price))
+        elif row.index is not None:
+            rows.append((at, "index", row.symbol, row.index.price))
+        elif row.mark is not None and row.mark.price is not None:
+            rows.append((at, "mark", row.symbol, row.mark.price))
+    return rows

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from fractions import Fraction
+from typing import NamedTuple
 
-from core.events import OrderType, PositionSide
-from core.orders import TERMINAL, OrderStatus, OrderTerms
+from core.events import PositionSide
+from core.orders import TERMINAL, TRIGGERED, OrderStatus, OrderTerms
 
 OwnerKeys = tuple[str, str, PositionSide, str, str]
 """Venue, symbol, position side, strategy, session: whose a request is, in the order in which events carry it."""
@@ -18,9 +20,18 @@ RISES = {
     ("stop_limit", "buy"),
     ("take_profit_market", "sell"),
     ("take_profit_limit", "sell"),
+    ("trailing_stop_market", "buy"),
 }
 """Types that wait for the price to rise; the others with a trigger wait for it to fall."""
-TRIGGERED: frozenset[OrderType] = frozenset({"stop_market", "stop_limit", "take_profit_market", "take_profit_limit"})
+
+
+class Cause(NamedTuple):
+    """The row of a tape that made a fill happen."""
+
+    tape_id: str
+    row: int
+    ts_venue: int
+    """Engine time of that row, int nanoseconds; of a bar its open."""
 
 
 class VenueOrder:
@@ -29,9 +40,21 @@ class VenueOrder:
     status = OrderStatus.INITIALIZED
     limit_mantissa = 0
     trigger = 0
+    trail = 0
+    trail_ppm = 0
+    """How far a trailing stop follows the price: mantissa, or millionths of its best price."""
+    trail_best: Fraction | int | None = None
+    """The best price a trailing stop has seen on bars, mantissa; None before it is active."""
+    trail_level: Fraction | int = 0
+    """Where the bar in hand fires it."""
+    pulled_at: Decimal | None = None
+    """The mark or index price that fired a trailing stop."""
     trigger_sign = -1
     """1 where it waits for the price to rise, -1 for it to fall."""
     waits_for_trigger = False
+    triggered = False
+    acts_later = False
+    """Its trigger was pulled; it acts when the delay is over."""
     carried = False
     """A taker's rest waiting for the next open."""
     filled = ZERO
@@ -58,6 +81,11 @@ class VenueOrder:
             rises = direction == "rise" if direction is not None else (terms.type, terms.side) in RISES
             self.trigger_sign = 1 if rises else -1
             self.waits_for_trigger = True
+
+    @property
+    def never_takes(self) -> bool:
+        """Post-only, as every RPI order is by nature."""
+        return self.terms.post_only or self.terms.tif == "rpi"
 
     @property
     def is_open(self) -> bool:

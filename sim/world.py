@@ -18,6 +18,7 @@ from core.errors import InvariantBroken
 from core.events import Event
 from core.ports import InboxStatistics
 from core.strategy_fault import endless
+from sim.books import Books
 from sim.clock import INF, SimClock
 from sim.exchange import ExecutionSimulator
 from sim.feed import SimFeed
@@ -48,6 +49,10 @@ class World:
         self._rounds = (0, 0)
         self._clear = 0
         """No venue does anything before this engine time, unless another request is sent."""
+        self.books = Books()
+        """The one cursor over the rows of all order books; without a market where everything is bars."""
+        self.shortest_entry_ns = 0
+        """No request arrives sooner than this after it is sent: so far the books may be read ahead."""
         self.delivered = 0
         self.end: int | None = None
         """`ts` of the last market event, once it is known."""
@@ -87,7 +92,7 @@ class World:
         clock, feed, wishes, reports = self.clock, self.feed, self._wishes, self._reports
         feed.start()
         turn = time.perf_counter()  # tidy: only decides when other tasks get a turn
-        countdown = YIELD_CHECK
+        countdown = burst = YIELD_CHECK
         while not self._stopped:
             if clock.holding:
                 await clock.until_released()
@@ -95,16 +100,22 @@ class World:
             event = self._next()
             if event is not None:
                 self.delivered += 1
+                clock.attention = False
                 yield event
+                # All else we learn at this moment follows at once, unless hearing it has set something going.
+                while reports and reports[0][0] <= clock.time and not clock.attention:
+                    self.delivered += 1
+                    yield heappop(reports)[2]
             elif not (clock.holding or wishes):
                 return
             countdown -= 1
-            if not (self._busy or reports or wishes or clock.holding or self._stopped):
+            until = min(clock.due, self._clear) if self._busy else clock.due
+            if feed.next_ts < until and not (reports or wishes or clock.holding or self._stopped):
                 # While nothing but the tape concerns us its events leave in a row, without a look at anything else.
                 clock.attention = False
-                index, timer = feed.index, clock.due
-                for event in feed.batch[index : index + YIELD_CHECK]:
-                    if event.ts >= timer:
+                index = feed.index
+                for event in feed.batch[index : index + burst]:
+                    if event.ts >= until:
                         break
                     index += 1
                     clock.time = event.ts
@@ -112,6 +123,8 @@ class World:
                     if clock.attention:
                         break
                 self.delivered += index - feed.index
+                if index - feed.index == burst:
+                    burst *= 2  # until the wall clock says that it is somebody else's turn
                 feed.passed(index)
                 countdown = 0
             if countdown <= 0:
@@ -119,6 +132,7 @@ class World:
                 now = time.perf_counter()  # tidy: only decides when other tasks get a turn
                 if now - turn > YIELD_SECONDS:
                     await asyncio.sleep(0)
+                    burst = YIELD_CHECK
                     turn = time.perf_counter()  # tidy: only decides when other tasks get a turn
 
     def _next(self) -> Event | None:
@@ -128,11 +142,13 @@ class World:
             if self._wishes:
                 return self._wishes.popleft()
             heard = feed.next_ts
+            if heard == INF:
+                if clock.time >= feed.end:
+                    return self._last()
+                heard = feed.end  # of tapes that nobody hears: the venue walks them, and timers fire
             inside = heard if heard < clock.due else clock.due
             if reports and reports[0][0] < inside:
                 inside = reports[0][0]
-            if heard == INF:
-                return self._last()
             if self._busy and self._clear <= inside and self._step_venues(inside):
                 continue
             if inside > clock.time:
@@ -140,6 +156,8 @@ class World:
             if reports and reports[0][0] <= inside:
                 return heappop(reports)[2]
             if heard <= inside:
+                if feed.next_ts == INF:
+                    continue
                 return feed.pop()
             event = self._fire_timer()
             if event is not None or clock.holding:
@@ -152,11 +170,19 @@ class World:
             moment = exchange.next_moment()
             if moment < earliest:
                 earliest, actor = moment, exchange
-        if actor is None:
+        passed = INF
+        if self.books.owners:
+            bound = min(earliest, until + self.shortest_entry_ns)
+            effect = self.books.advance(bound)
+            if effect == INF:
+                passed = bound + 1
+            elif effect < earliest or actor is None:
+                earliest, actor = effect, self.exchanges[0]
+        if actor is None and passed == INF:
             self._busy = False
             return False
-        if earliest > until:
-            self._clear = earliest
+        if earliest > until or actor is None:
+            self._clear = min(earliest, passed)
             return False
         self._clear = 0
         at, rounds = self._rounds
@@ -168,7 +194,7 @@ class World:
                 )
             raise endless(actor.asks_next(), earliest, ROUNDS_MAXIMUM)
         actor.step(earliest)
-        if len(self.exchanges) == 1:
+        if len(self.exchanges) == 1 and not self.books.owners:
             self._clear = actor.next_moment()
             self._busy = self._clear != INF
         return True
@@ -183,6 +209,7 @@ class World:
                 return event
         for gateway in self.gateways:
             gateway.closed = True
+        self.books.close(self.end)
         for exchange in self.exchanges:
             while exchange.requests_under_way:
                 exchange.answer(exchange.next_request())

@@ -160,7 +160,11 @@ BODY = """class Mine:
         ("return {'side': 'buy', 'qty': -1}", "returned", "`qty` is -1, expected more than 0"),
         ("return {'side': 'buy', 'qyt': 1}", "returned", "unknown key `qyt`, did you mean `qty`?"),
         ("return {'side': 'buy', 'qty': 1, 'symbol': 'BTCUSD'}", "returned", "unknown symbol 'BTCUSD'"),
-        ("return {'side': 'buy'}", "returned", "an order needs exactly one of qty, notional, fraction; found none"),
+        (
+            "return {'side': 'buy'}",
+            "returned",
+            "an order needs exactly one of qty, notional, fraction, quote_qty; found none",
+        ),
         ("return {'side': 'buy', 'qty': 1, 'type': 'limit'}", "returned", "a limit order needs a `price`"),
         ("import no_such_module", "failing.py:8  import no_such_module", "ModuleNotFoundError: No module named"),
     ],

@@ -152,7 +152,7 @@ def test_an_unknown_a_mistyped_a_missing_and_a_duplicate_key_are_told_at_once() 
 
 def test_an_unknown_key_like_no_other_lists_the_valid_ones() -> None:
     assert problems_of(GOOD.replace("seed: 7", "xylophone: 7")) == [
-        (1, "$.run.xylophone", "unknown key, valid here: name, seed, results, start, end")
+        (1, "$.run.xylophone", "unknown key, valid here: name, seed, results, cache, start, end")
     ]
 
 

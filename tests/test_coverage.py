@@ -13,9 +13,12 @@ from core.errors import DataError
 from core.instruments import Instrument
 from core.plan import Plan
 from core.result import RunResult, make_result
+from core.tape import LAST, SNAPSHOT, Gap
+from tick_run import depth, ticks, trades
 from tiny_run import IDEAL, MINUTE, START, VENUE, Script, flat, plan_of, tape_of
 
-DAY = 86_400_000_000_000
+SECOND = 1_000_000_000
+DAY = 86_400 * SECOND
 
 
 def said(*tapes: tuple[str, int, int], start: int | None = None, end: int | None = None) -> list[str]:
@@ -109,3 +112,67 @@ def test_a_price_below_one_tick_is_refused(tick: str, is_fine: bool) -> None:
     else:
         with pytest.raises(DataError, match=rf"X: the tick {tick} is coarser than the prices of test, .* down to 99"):
             check_grid([tape], {(VENUE, "X"): instrument})
+
+
+# --- other kinds than bars ------------------------------------------------------------------------------------------
+
+FUNDING = ticks("funding", [{"at": at, "rate": "0.001", "mark": "0"} for at in (0, 28_800_000)])
+
+
+def test_a_run_of_ticks_begins_with_the_first_and_ends_with_the_last_that_is_received() -> None:
+    cut = cover([trades((7, "1"), (90_000, "2"))], RunSection("tiny"))
+    assert (cut.start, cut.end, cut.warnings) == (START + 7_000_000, START + 90_000_000_000, [])
+
+
+def test_depth_from_before_the_start_stays_with_the_run_and_does_not_lengthen_it() -> None:
+    """The snapshot at 1 ms builds the book of a run that starts at 2 s."""
+    tape = depth((1, "bid", "1", "1", SNAPSHOT | LAST), (3000, "bid", "1", "2", LAST))
+    cut = cover([tape], RunSection("tiny", start=START + 2 * SECOND))
+    assert len(cut.played[0]) == 2
+    assert (cut.start, cut.end) == (START + 2 * SECOND, START + 3 * SECOND)
+
+
+def test_funding_and_marks_neither_lengthen_a_run_nor_have_to_lie_in_it() -> None:
+    cut = cover([trades((7, "1"), (60_000, "2")), FUNDING], RunSection("tiny", end=START + MINUTE))
+    assert (cut.start, cut.end) == (START + 7_000_000, START + MINUTE)
+    assert [tape.kind for tape in cut.played] == ["trades", "funding"] and len(cut.history) == 2
+    later = cover([trades((100, "1")), FUNDING], RunSection("tiny", start=START + 50_000_000, end=START + SECOND))
+    assert [tape.kind for tape in later.played] == ["trades"] and len(later.history) == 1
+    assert later.warnings == ["X: no funding of test lie between run.start and run.end"]
+
+
+def test_data_that_nothing_can_be_traded_on_are_refused() -> None:
+    with pytest.raises(
+        DataError, match="there is nothing to trade on: `data` has no bars, trades, quotes, depth or l3"
+    ):
+        cover([FUNDING], RunSection("tiny"))
+    with pytest.raises(DataError, match=r"X: no row \(trades\) of test lies between run.start and run.end; .* 1 rows"):
+        cover([trades((1, "1"))], RunSection("tiny", start=START + SECOND))
+
+
+def test_gaps_and_late_streams_of_any_kind_are_told() -> None:
+    holed = ticks(
+        "trades",
+        [{"at": at, "price": "1", "size": "1", "side": "buy", "flags": 0} for at in (120_000, 300_000)],
+        gaps=(Gap(START + 2 * MINUTE, START + 5 * MINUTE, 7),),
+    )
+    book = depth((0, "bid", "1", "1", SNAPSHOT | LAST), (500_000, "bid", "1", "2", LAST))
+    assert cover([book, holed], RunSection("tiny")).warnings == [
+        "X trades: data begins 2025-01-01T00:02Z, 2 minutes after the run does; nothing of it trades before",
+        "X trades: data ends 2025-01-01T00:05Z, 3 minutes before the run does; its last price stands still after that",
+        "X trades: 1 gap of 3 minutes from 2025-01-01T00:02Z",
+    ]
+
+
+@pytest.mark.parametrize(("price", "is_fine"), [("0.1", True), ("0.09", False)])
+def test_ticks_below_the_grid_are_refused_too(price: str, is_fine: bool) -> None:
+    instrument = Instrument(
+        venue=VENUE, symbol="X", tick=Decimal("0.1"), step=Decimal("0.001"), base="XB", quote="USDT"
+    )
+    gone = depth((0, "bid", "1", "1", SNAPSHOT | LAST), (1, "bid", "0.01", "0", LAST))  # size 0 is no price
+    check_grid([gone, FUNDING], {(VENUE, "X"): instrument})
+    if is_fine:
+        check_grid([trades((1, price))], {(VENUE, "X"): instrument})
+    else:
+        with pytest.raises(DataError, match=r"the tick 0\.1 is coarser than the prices of test"):
+            check_grid([trades((1, price))], {(VENUE, "X"): instrument})

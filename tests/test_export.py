@@ -84,7 +84,7 @@ def test_equity_csv_is_exact_and_plain() -> None:
     rows = curve([(0, "100"), (1, "80.05"), (2, "-0.07")], exposure=[0, 0, 0])
     rows.exposure = np.array([0, 4000, 4000])
     rows.unrealized = np.array([0, -5, -1])
-    assert b"".join(equity_csv(rows, D(100), START, START + 2)).decode() == (
+    assert b"".join(equity_csv(rows, D(100))).decode() == (
         "ts,ts_ns,equity,cash,unrealized_pnl,exposure,leverage,drawdown\n"
         "2025-05-04T00:00:00.000000000Z,1746316800000000000,100.00,100.00,0.00,0.00,0.000000000000,0.000000000000\n"
         "2025-05-04T00:00:00.000000001Z,1746316800000000001,80.05,80.05,-0.05,40.00,0.499687695191,-0.199500000000\n"
@@ -103,7 +103,7 @@ def test_equity_csv_writes_every_mantissa_as_decimal_does(values: list[int], sca
     column = np.array(values, dtype=np.int64 if narrow else object)
     ts = np.arange(len(values), dtype=np.int64)
     rows = EquityCurve(ts=ts, scale=scale, equity=column, cash=column, unrealized=column, exposure=abs(column))
-    read = rows_of(b"".join(equity_csv(rows, D(1), 0, 0)))
+    read = rows_of(b"".join(equity_csv(rows, D(1))))
     assert [row["cash"] for row in read] == [f"{D(value).scaleb(-scale):f}" for value in values]
 
 
@@ -112,7 +112,7 @@ def test_chunks_do_not_show_in_the_file() -> None:
     n = 40_000
     column = np.arange(n, dtype=np.int64)
     rows = EquityCurve(ts=column, scale=0, equity=column, cash=column, unrealized=column, exposure=column)
-    lines = b"".join(equity_csv(rows, D(1), 0, n)).decode().splitlines()
+    lines = b"".join(equity_csv(rows, D(1))).decode().splitlines()
     assert [line.split(",")[1:3] for line in lines[1:]] == [[str(k), str(k)] for k in range(n)]
 
 
@@ -164,6 +164,7 @@ def _run(**parts: Any) -> Any:
              fill("buy", "2", "50", strategy="u"), fill("sell", "1", "51", strategy="u")]  # fmt: skip
     rows = [(0, "99.75"), (HOUR, "107.5"), (DAY, "108.25")]
     parts = {"fills": fills, "orders": [order("market", "2", filled="2", value="200")], **parts}
+    parts["final_prices"] = {("v", "X"): D(50)}
     run = record(rows, trades=[*log.closed, *log.finish(START + DAY)], account_events=[funding("-0.25")], **parts)
     return run
 
@@ -211,7 +212,8 @@ def test_ratios_of_a_few_days_come_with_a_warning_and_no_absurd_digits() -> None
 
 
 def test_fees_without_a_price_are_a_warning() -> None:
-    run = record([], fills=[fill("buy", "1", "100", fee="0.002", fee_asset="BNB")])
+    bought = fill("buy", "1", "100", fee="0.002", fee_asset="BNB")
+    run = record([], fills=[bought], final_prices={("v", "X"): D(100)})
     summary = build_summary(run, name="x")
     assert summary["other_fees"] == {"BNB": "0.002"}
     assert any("0.002 BNB" in warning for warning in summary["warnings"])
@@ -249,6 +251,14 @@ def test_the_recount_names_both_sides_where_the_books_disagree() -> None:
     run = _run()
     run.initial_equity = D("100.01")
     with pytest.raises(InvariantBroken, match=r"ends with 108\.25 USDT .* = 108\.26"):
+        recount(run)
+
+
+def test_the_recount_names_a_split_that_does_not_sum_up_to_the_change_of_the_equity() -> None:
+    """At 51 the open X is worth 1 more than the curve's last row says: 9.25 instead of 8.25."""
+    run = _run()
+    run.final_prices = {("v", "X"): D(51)}
+    with pytest.raises(InvariantBroken, match=r"changed by 8\.25 USDT, but price, .* sum up to 9\.25"):
         recount(run)
 
 

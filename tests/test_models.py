@@ -19,7 +19,7 @@ from core.errors import Problem
 from core.events import OrderFilled, OrderRejected
 from core.tape import Tape
 from core.yaml_nodes import read
-from sim.feed import TapeCursor
+from sim.bar_cursor import TapeCursor
 from sim.feed_legs import FeedLegs
 from sim.gateway import Line
 from sim.models import BARS_PRESET, NOTHING, OPTIMISTIC_PRESET, SimulationConfig, assumptions, choose
@@ -107,7 +107,7 @@ def test_latency_derived_from_market_data_reads_the_newest_row_that_was_received
     model = FeedDerivedLatency(
         entry_multiplier=D(2), response_multiplier=D("0.1"), entry_offset_ms=1 * MS, response_offset_ms=3 * MS
     )
-    late = FeedLegs(np.array([20 * MS, 10 * MS]), np.array([11 * MS, 7 * MS]))
+    late = FeedLegs.of_rows(np.array([20 * MS, 10 * MS]), np.array([11 * MS, 7 * MS]))
     line = Line(model, 0, late.at)
     assert [line.arrival(str(at), at * MS, "entry") for at in (9, 10, 19, 20)] == [
         (9 + 1) * MS, (10 + 15) * MS, (19 + 15) * MS, (20 + 23) * MS,
@@ -345,8 +345,9 @@ def test_a_memory_comes_back_from_its_snapshot() -> None:
     ],
 )
 async def test_a_fee_is_the_venues_rate_in_the_venues_asset(venue: str, side: str, fee: str, asset: str) -> None:
+    coins = ", XB: '1'" if venue.endswith("spot") else ""
     plan = plan_of(
-        {"X": flat("60000", "60000", "60000")}, venue=venue, balances="{USDT: '100000', XB: '1'}",
+        {"X": flat("60000", "60000", "60000")}, venue=venue, balances=f"{{USDT: '100000'{coins}}}",
         leverage=None if venue.endswith("spot") else 5,
         simulation="{latency: {kind: none}, spread: {kind: none}, impact: {kind: none}}",
     )  # fmt: skip
@@ -399,7 +400,7 @@ def test_defaults_are_honest_and_a_scenario_has_none() -> None:
 
 
 def test_every_assumption_is_one_line_that_says_whether_it_was_chosen() -> None:
-    lines = assumptions(BARS_PRESET, config_of("{spread: {half_bps: '0.5'}}"))
-    assert [line.split(":")[0] for line in lines] == ["latency", "bars", "spread", "impact"]
-    assert ["(default)" in line for line in lines] == [True, True, False, True]
+    lines = assumptions(BARS_PRESET, config_of("{spread: {half_bps: '0.5'}}"), "bars")
+    assert [line.split(":")[0] for line in lines] == ["latency", "bars", "spread", "impact", "rate limits"]
+    assert ["(default)" in line for line in lines] == [True, True, False, True, True]
     assert all("\n" not in line for line in lines)

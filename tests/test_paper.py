@@ -10,7 +10,7 @@ import pytest
 
 from core.compose import compose, read_plan
 from core.errors import StrategyError
-from core.events import OrderAccepted, OrderFilled
+from core.events import OrderAccepted, OrderFilled, OrderRejected
 from core.plan import Plan
 from live.time_source import JumpTime, ScaledTime, TimeSource
 
@@ -24,6 +24,8 @@ simulation: {{latency: {latency}}}
 strategies:
   - {{name: mine, class: "strategies.ema_cross:EmaCross", symbols: [BTCUSDT], params: {{fast: 2, slow: 4}}}}
 """
+ANSWERS = (OrderAccepted, OrderRejected)
+"""What a strategy that answers every answer answers: the venue's caps and rate limits refuse before it stops."""
 NORMAL = "{kind: constant, entry_ms: 125, response_ms: 125}"
 
 
@@ -67,7 +69,7 @@ async def test_a_paper_run_that_is_never_started_stops_when_left() -> None:
 async def test_a_wish_of_the_host_is_answered_by_the_same_venue() -> None:
     async with compose(tiny(), mode="paper", strategies={"mine": Idle()}) as engine:
         events = engine.events(OrderAccepted, OrderFilled)
-        await engine.signal({"side": "buy", "qty": "0.01", "price": "70000"})  # the market is near 60000
+        await engine.signal({"side": "buy", "qty": "0.01", "price": "62000"})  # the market is near 60000
         await engine.run()
         told = [event async for event in events]
     assert [type(event) for event in told] == [OrderAccepted, OrderFilled]
@@ -103,7 +105,7 @@ async def test_orders_that_answer_each_other_at_one_nanosecond_end_the_run(mode:
             return {"side": "buy", "qty": "0.01", "price": "1000"}
 
         def on_event(self, event: Any) -> Any:
-            return {"side": "buy", "qty": "0.01", "price": "1000"} if type(event) is OrderAccepted else None
+            return {"side": "buy", "qty": "0.01", "price": "1000"} if type(event) in ANSWERS else None
 
     with pytest.raises(StrategyError, match=r"strategy `mine` failed in on_event[^$]*1000 rounds of requests"):
         async with compose(tiny("{kind: none}"), mode=mode, strategies={"mine": Echo()}) as engine:

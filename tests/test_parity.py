@@ -177,6 +177,41 @@ async def test_whatever_is_asked_for_is_equal(data: st.DataObject) -> None:
     assert result.backtest_events > 100
 
 
+EVERY_ORDER = """
+run: {{name: every, seed: {seed}, start: "2024-01-01T23:20:00Z", end: "2024-01-02T00:40:00Z"}}
+venues: {{usdm: {{name: binance-usdm}}, bybit: {{name: bybit-linear}}, spot: {{name: binance-spot}}}}
+account: {{balances: {{USDT: "1000000"}}}}
+instruments: {{BTCUSDT: {{tick: "0.1", step: "0.001", base: BTC, quote: USDT}}}}
+data:
+  - {{symbol: BTCUSDT, venue: usdm, kind: bars, interval: 1m, source: {{kind: synthetic, days: 2}}}}
+  - {{symbol: BTCUSDT, venue: bybit, kind: bars, interval: 1m, source: {{kind: synthetic, days: 2}}}}
+  - {{symbol: BTCUSDT, venue: spot, kind: bars, interval: 1m, source: {{kind: synthetic, days: 2}}}}
+simulation:
+  latency: {{kind: {kind}, entry_ms: {entry}, response_ms: {response}, feed_ms: {feed}}}
+  bars: {{participation: "0.01"}}
+strategies:
+  - {{name: a, class: "every_order:EveryOrder", symbols: ["usdm:BTCUSDT"], params: {{seed: {seed}, share: 0.7}}}}
+  - {{name: b, class: "every_order:EveryOrder", symbols: ["usdm:BTCUSDT"], params: {{seed: {seed}, share: 0.1}}}}
+  - {{name: c, class: "every_order:EveryOrder", symbols: ["bybit:BTCUSDT"], params: {{seed: {seed}, share: 0.7}}}}
+  - {{name: d, class: "every_order:EveryOrder", symbols: ["spot:BTCUSDT"], params: {{seed: {seed}, share: 0.7,
+     short: false}}}}
+"""
+
+
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(data=st.data())
+async def test_what_is_kept_here_for_a_venue_is_kept_alike(data: st.DataObject) -> None:
+    """Three venues with orders of every kind, over midnight: whatever the latencies."""
+    millis = st.sampled_from([0, 1, 125, 30_000, 90_000])
+    choices = {"entry": millis, "response": millis, "feed": st.sampled_from([0, 40, 60_000])}
+    choices |= {"seed": st.integers(0, 10_000), "kind": st.sampled_from(["constant", "lognormal"])}
+    text = EVERY_ORDER.format(**{name: data.draw(choice, label=name) for name, choice in choices.items()})
+    plan = read_plan("every.yaml", text=text)
+    runs = [await record(plan, mode) for mode in ("backtest", "paper")]
+    assert compare(*runs).equal, compare(*runs).text()
+    assert sum(isinstance(event, OrderFilled) for event in runs[0].events) > 20
+
+
 async def test_requests_under_way_at_the_end_of_the_tape_are_answered_alike() -> None:
     """The last bar's order arrives after the last bar: accepted, not filled, in both."""
 

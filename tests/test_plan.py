@@ -66,9 +66,9 @@ def test_a_wallet_is_counted_in_the_quote_asset(quote: str) -> None:
 
 
 def test_models_that_have_no_effect_on_bars_are_told_one_line_each() -> None:
-    sections = "{queue: {kind: power}, crossed: displayed, stp: {default: none}, rate_limits: {kind: none}}"
+    sections = "{queue: {kind: power}, crossed: {kind: displayed}, stp: {default: none}}"
     assert plan(simulation=sections).warnings == [
-        f"simulation.{name} has no effect on bars" for name in ("queue", "crossed", "stp", "rate_limits")
+        f"simulation.{name} has no effect on bars" for name in ("queue", "crossed", "stp")
     ]
     assert plan(simulation="{spread: {kind: none}}").warnings == []
 
@@ -96,7 +96,7 @@ def test_half_a_fee_in_another_asset_is_refused(fees: str, key: str) -> None:
 def test_where_results_go_and_how_they_are_told_changes_no_id() -> None:
     """Ids are counted under the digest; the seed and the models are part of it."""
     digest = plan().digest
-    for same in ("run.results=elsewhere", "report.equity_interval=1h", "log.level=debug"):
+    for same in ("run.results=elsewhere", "run.cache=elsewhere", "report.equity_interval=1h", "log.level=debug"):
         assert plan(same).digest == digest
     for other in ("run.seed=2", "run.name=other", "simulation.spread.kind=none"):
         assert plan(other).digest != digest

@@ -21,21 +21,28 @@ SPOT = Instrument(venue="v", symbol="X", tick=D("0.1"), step=D("0.001"), base="X
 
 
 def fill(
-    side: str, qty: str, price: str, *, fee: str = "0", fee_asset: str = "USDT", strategy: str = "s", ts: int = 7
+    side: str,
+    qty: str,
+    price: str,
+    *,
+    fee: str = "0",
+    fee_asset: str = "USDT",
+    strategy: str = "s",
+    ts: int = 7,
+    symbol: str = "X",
 ) -> OrderFilled:
-    return OrderFilled(ts, ts, "v", "X", "net", strategy, "main", "o", "f", side, D(price), D(qty), "taker", "bar",
+    return OrderFilled(ts, ts, "v", symbol, "net", strategy, "main", "o", "f", side, D(price), D(qty), "taker", "bar",
                        D(fee), fee_asset, D(price), D(0), "t", 0, ts)  # fmt: skip
 
 
 class Ledger:
     """A portfolio and what it published."""
 
-    def __init__(self, instrument: Instrument = LINEAR, balances: dict[str, str] | None = None, **more: object) -> None:
+    def __init__(self, instrument: Instrument = LINEAR, balances: dict[str, str] | None = None) -> None:
         self.told: list[Event] = []
         given = {"USDT": "1000"} if balances is None else balances
-        self.portfolio = Portfolio(
-            {("v", "X"): instrument}, {("v", a): D(b) for a, b in given.items()}, self.told.append, **more
-        )  # type: ignore[arg-type]
+        held = {("v", asset): D(balance) for asset, balance in given.items()}
+        self.portfolio = Portfolio({("v", "X"): instrument}, held, self.told.append)
 
     def take(self, *fills: OrderFilled) -> Ledger:
         for one in fills:
@@ -87,7 +94,7 @@ def test_a_linear_book_has_the_numbers_of_the_hand_table(name: str) -> None:
     fills, qty, cost, realized, balance = TABLE[name]
     ledger = Ledger().take(*(fill(s, q, p, fee=f) for s, q, p, f in fills))
     assert (*ledger.state(), ledger.balance()) == (D(qty), D(cost), D(realized), D(balance))
-    assert ledger.portfolio.net["v", "X"] == D(qty)
+    assert ledger.portfolio.held("v", "X") == D(qty)
 
 
 def test_the_entry_price_is_cost_over_quantity() -> None:
@@ -128,7 +135,7 @@ def test_books_are_apart_per_strategy_and_their_sum_is_the_accounts_net() -> Non
     """a long 2, b short 3: net -1, and neither closes the other."""
     ledger = Ledger().take(fill("buy", "2", "100", strategy="a"), fill("sell", "3", "101", strategy="b"))
     assert (ledger.state("a")[0], ledger.state("b")[0]) == (D(2), D(-3))
-    assert ledger.portfolio.net["v", "X"] == D(-1)
+    assert ledger.portfolio.held("v", "X") == D(-1)
     assert ledger.balance() == D(1000), "nothing was realized"
 
 
@@ -181,12 +188,12 @@ def test_assets_that_appear_from_nowhere_on_spot_end_the_run(asset: str) -> None
 
 
 def test_equity_is_cash_plus_open_profit_at_the_last_known_price() -> None:
-    """2 long at 100, last 101.5: 1000 + 3; exposure 203; margin at 5x 40."""
-    ledger = Ledger(leverage={("v", "X"): D(5)}).take(fill("buy", "2", "100"))
+    """2 long at 100, last 101.5: 1000 + 3; exposure 203."""
+    ledger = Ledger().take(fill("buy", "2", "100"))
     ledger.portfolio.on_bar(Bar(8, 8, "v", "X", 1, 100.0, 102.0, 99.0, 101.5, 1.0))
     portfolio = ledger.portfolio
     assert (portfolio.equity("USDT"), portfolio.unrealized("USDT")) == (D(1003), D(3))
-    assert (portfolio.exposure("USDT"), portfolio.margin_used("USDT")) == (D(203), D(40))
+    assert portfolio.exposure("USDT") == D(203)
     assert portfolio.equity_float("USDT") == 1003.0
 
 
@@ -248,7 +255,7 @@ def test_random_fills_on_a_contract_conserve_to_the_last_digit_and_agree_with_th
         with localcontext(EXACT):
             flow += one.price * (one.qty if one.side == "buy" else -one.qty) + one.fee
             assert ledger.balance() == D(1000000) - flow + cost
-        position = venue.positions["X"]
+        position = venue.positions["X", "net"]
         assert (venue.balances["USDT"], position.qty, position.value) == (ledger.balance(), qty, cost)
         assert (cost == 0) == (qty == 0)
         changed = [e for e in ledger.told if type(e) is PositionChanged][-1]
@@ -274,7 +281,7 @@ def test_random_fills_on_spot_conserve_to_the_last_digit_and_agree_with_the_venu
             expected["USDT"] -= sign * one.qty * one.price
             expected[one.fee_asset] -= one.fee
             held = ledger.state()[0]
-            assert held == expected["XB"] - D(start["XB"]) == ledger.portfolio.net["v", "X"]
+            assert held == expected["XB"] - D(start["XB"]) == ledger.portfolio.held("v", "X")
         for asset, total in expected.items():
             assert ledger.balance(asset) == venue.balances[asset] == total
         assert (ledger.portfolio.holding == 1) == bool(held)
@@ -296,7 +303,7 @@ def test_two_strategies_books_always_sum_to_the_net_and_to_the_money(rows: list)
     for strategy, side, steps, ticks in rows:
         take(fill(side, str(steps * D("0.001")), str(ticks * D("0.1")), strategy=strategy))
         net = sum((book.qty for book in ledger.portfolio.books.values()), D(0))
-        assert ledger.portfolio.net["v", "X"] == net
+        assert ledger.portfolio.held("v", "X") == net
     for book in list(ledger.portfolio.books.values()):
         if book.qty:
             side = "sell" if book.qty > 0 else "buy"

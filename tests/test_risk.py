@@ -8,6 +8,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from core.commands import AmendOrder, CancelOrder, ProposeAmend, ProposeCancel, ProposeOrder, SubmitOrder
 from core.events import (
@@ -54,15 +56,15 @@ class Desk:
     def price(self, price: float, ts: int = 0, symbol: str = "X") -> None:
         bar = Bar(ts, ts, "v", symbol, MINUTE, price, price, price, price, 1.0)
         self.portfolio.on_bar(bar)
-        self.risk.on_bar(bar)
+        self.risk.on_price(bar)
 
     def hold(self, qty: str, strategy: str = "a", symbol: str = "X", price: str = "100") -> None:
         """A position, as if filled before."""
         side: Any = "buy" if D(qty) > 0 else "sell"
-        self.portfolio.on_fill(
-            OrderFilled(0, 0, "v", symbol, "net", strategy, "main", "old", "f", side, D(price), abs(D(qty)), "taker",
-                        "bar", D(0), "USDT", D(price), D(0), "t", 0, 0)
-        )  # fmt: skip
+        fill = OrderFilled(0, 0, "v", symbol, "net", strategy, "main", "old", "f", side, D(price), abs(D(qty)), "taker",
+                           "bar", D(0), "USDT", D(price), D(0), "t", 0, 0)  # fmt: skip
+        self.portfolio.on_fill(fill)
+        self.risk.on_fill(fill)
 
     def propose(
         self, side: Any, qty: str, price: str | None = None, *, strategy: str = "a", ts: int = 0, symbol: str = "X"
@@ -399,3 +401,28 @@ def test_a_command_repeats_the_keys_of_the_order_it_was_made_of() -> None:
         assert getattr(command, key) == getattr(terms, key)
     assert command.order_id == terms.id
     assert msgspec.msgpack.encode(command)
+
+
+@settings(max_examples=150)
+@given(
+    st.sampled_from(["2", "-2", "0.001", "-9"]),
+    st.lists(st.integers(-30, 30), min_size=1, max_size=60),
+    st.sampled_from(["0.0100003", "0.1000003", "0.5000003", "0.0000000013"]),
+)
+def test_prices_that_are_passed_over_never_hide_a_halt(qty: str, moves: list[int], limit: str) -> None:
+    """Against equity = 1000 + qty x (price - 100) and its highest value so far, looked at on every price.
+
+    No limit is one that the equity could meet exactly: there the floats followed here and the decimals may differ.
+    """
+    desk = Desk(Limits(max_drawdown=D(limit)))
+    desk.hold(qty)
+    peak, price, halted = D(1000), D(100), None
+    for ts, move in enumerate(moves, 1):
+        price = max(D("0.1"), price + move * D("0.1"))
+        equity = 1000 + D(qty) * (price - 100)
+        peak = max(peak, equity)
+        if halted is None and equity <= peak * (1 - D(limit)):
+            halted = ts
+        desk.price(float(price), ts=ts)
+    found = [event.ts for event in desk.told if isinstance(event, TradingHalted)]
+    assert found == ([] if halted is None else [halted])

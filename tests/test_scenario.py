@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import DataError, InvariantBroken, UsageError
-from sim.scenario import NotCovered, Outcome, Ran, run_files
+from sim.scenario import Ran, run_files
 from sim.scenario_compare import compare_events, compare_tree
 from sim.scenario_format import Scenario, read_scenario
 from sim.scenario_values import Absent, Exact, Near, Prefix, Wanted, milliseconds, plain
@@ -276,7 +276,7 @@ two fills
 RunFiles = Callable[..., tuple[int, str, str]]
 
 
-def answer(scenario: Scenario) -> Outcome:
+def answer(scenario: Scenario) -> Ran:
     """A simulator that always does the same."""
     assert scenario.name
     state = {"at": D("1")}
@@ -328,7 +328,7 @@ def test_checks_are_compared_in_their_order(run: RunFiles) -> None:
     """A check's place is named with its index."""
     text = HEAD + REQUESTS + 'checks: [{at: 1, account: {wallet: "4"}}, {at: 2, account: {wallet: "6"}}]\n'
 
-    def run_one(scenario: Scenario) -> Outcome:
+    def run_one(scenario: Scenario) -> Ran:
         assert [check.at for check in scenario.expectation.checks] == [1_000_000, 2_000_000]
         return Ran(events=[], checks=[{"account": {"wallet": D(4)}}, {"account": {"wallet": D(5)}}], final={})
 
@@ -339,10 +339,10 @@ def test_checks_are_compared_in_their_order(run: RunFiles) -> None:
 def test_a_broken_invariant_fails_an_otherwise_equal_file(run: RunFiles) -> None:
     """Whether the simulator reports it or raises it."""
 
-    def reports(_: Scenario) -> Outcome:
+    def reports(_: Scenario) -> Ran:
         return Ran(events=HAPPENED, checks=[], final={}, broken=["order a: filled 4 exceeds 3"])
 
-    def raises(_: Scenario) -> Outcome:
+    def raises(_: Scenario) -> Ran:
         raise InvariantBroken("order a: filled 4 exceeds 3")
 
     for run_one in (reports, raises):
@@ -363,7 +363,7 @@ def test_a_folder_is_its_yaml_files_by_name_and_an_unreadable_one_stops_none(run
 def test_a_market_the_simulator_refuses_is_unreadable(run: RunFiles) -> None:
     """What is wrong with the data of a scenario is wrong with its file."""
 
-    def run_one(_: Scenario) -> Outcome:
+    def run_one(_: Scenario) -> Ran:
         raise DataError("two bars of X overlap")
 
     code, _, err = run({"s.yaml": HEAD}, run_one=run_one)
@@ -384,32 +384,6 @@ def test_unreadable_files_are_objects_with_their_problems_in_json(run: RunFiles)
     result = json.loads(out)
     assert (code, result["ok"]) == (2, False)
     assert result["problems"] == [{"line": 4, "path": "$.sed", "message": "unknown key, did you mean `seed`?"}]
-
-
-NEEDS_BOOKS = f"{HEAD}tape: [{{at: 0, symbol: X, depth: {{bids: [[9, 1]]}}}}]\n"
-
-
-def test_a_file_that_is_not_covered_yet_is_named_and_counted(run: RunFiles) -> None:
-    """In a folder it fails nothing, and it is not run."""
-
-    def never(_: Scenario) -> Outcome:
-        raise AssertionError("a scenario that is not covered must not run")
-
-    expected = "two fills\nnot covered yet: needs books (depth)\n1 files, 0 failed, 1 not covered yet\n"
-    assert run({"s.yaml": NEEDS_BOOKS}, run_one=never) == (0, expected, "")
-
-
-def test_asking_for_a_file_that_is_not_covered_yet_exits_with_1(run: RunFiles) -> None:
-    """Named by itself it is a question that got no answer."""
-    assert run({"s.yaml": NEEDS_BOOKS}, "s.yaml")[0] == 1
-    result = json.loads(run({}, "s.yaml", json=True)[1])
-    assert (result["ok"], result["not_covered"]) == (False, "needs books (depth)")
-
-
-def test_the_simulator_may_say_itself_that_it_cannot(run: RunFiles) -> None:
-    """What only the simulator can see is told the same way."""
-    code, out, _ = run({"s.yaml": HEAD}, run_one=lambda _: NotCovered("needs spot accounts"))
-    assert (code, out.splitlines()[1]) == (0, "not covered yet: needs spot accounts")
 
 
 def test_nothing_to_run_is_wrong_usage(run: RunFiles, tmp_path: Path) -> None:

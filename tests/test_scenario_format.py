@@ -5,7 +5,6 @@ from __future__ import annotations
 from decimal import Decimal
 from pathlib import Path
 
-from sim.scenario_coverage import what_is_needed
 from sim.scenario_format import Scenario, load_scenario, read_scenario
 from sim.scenario_values import Absent, Exact, Near, Prefix
 
@@ -118,20 +117,6 @@ def test_every_example_file_is_read(shared: Path) -> None:
     assert len([load_scenario(str(file)) for file in files]) == 35
 
 
-def test_the_files_whose_tape_is_bars_are_covered_and_the_others_named(shared: Path) -> None:
-    """f08, f10 and f11 can run now; every other file says what it needs."""
-    needs = {file.name: what_is_needed(load_scenario(str(file))) for file in (shared / "scenarios").glob("*.yaml")}
-    assert sorted(name for name, need in needs.items() if need is None) == [
-        "f08-resting-through-path.yaml",
-        "f08-stop-before-target.yaml",
-        "f10-half-spread.yaml",
-        "f11-impact.yaml",
-    ]
-    assert needs["f07-behind-the-touch.yaml"] == "needs quotes, trades"
-    assert needs["f13-post-only.yaml"] == "needs books (depth)"
-    assert needs["s8-bybit-liquidation.yaml"] == "needs marks"
-
-
 def test_left_out_keys_have_the_defaults_of_the_page() -> None:
     """Three required keys make a scenario."""
     scenario = read(SMALLEST)
@@ -193,7 +178,6 @@ def test_a_hedged_account_holds_two_positions_of_a_symbol() -> None:
     assert held.net is None
     assert held.short is not None
     assert held.short.entry_price == D(8)
-    assert what_is_needed(scenario) == "needs hedge mode"
 
 
 def test_an_empty_expect_is_not_a_missing_one() -> None:

@@ -238,7 +238,7 @@ def test_a_fill_by_the_liquidation_rule_says_so() -> None:
 def test_a_liquidation_without_a_fill_closes_the_position_at_the_venues_price() -> None:
     """1 short from 100 closed at 130 with a fee of 2: gross -30, pnl -32."""
     log = log_of(fill("sell", "1", "100"))
-    event = PositionLiquidated(ts=5, ts_venue=5, venue="v", symbol="X", position_side="net", strategy="s",
+    event = PositionLiquidated(side="sell", ts=5, ts_venue=5, venue="v", symbol="X", position_side="net", strategy="s",
                                session="main", price=D(130), qty=D(1), cause="adl", realized_pnl=D(-30),
                                fee=D(2))  # fmt: skip
     log.on_liquidation(event)

@@ -160,12 +160,14 @@ async def test_a_lost_request_is_told_when_the_client_learns_of_it_and_not_later
 async def test_a_strategy_that_answers_itself_without_latency_is_a_loop_and_is_named() -> None:
     """Each rejection makes the next order, at one nanosecond: 1000 rounds end the run."""
 
-    def again(event: Any) -> Any:
-        return {"side": "buy", "qty": 1000} if type(event) is OrderRejected else None
+    takes = {"side": "buy", "type": "limit", "price": 200, "qty": 1, "post_only": True}
 
-    plan = plan_of({"X": WAVES}, balances="{USDT: '10'}")
+    def again(event: Any) -> Any:
+        return takes if type(event) is OrderRejected else None
+
+    plan = plan_of({"X": WAVES}, balances="{USDT: '10000'}")
     with pytest.raises(StrategyError, match=r"`s` failed in on_event at 2025-01-01 00:01:00Z\n.*1000 rounds") as caught:
-        await run_of(plan, s=Script({"side": "buy", "qty": 1000}, on_event=again))
+        await run_of(plan, s=Script(takes, on_event=again))
     assert caught.value.exit_code == 1 and "with zero latency it answers its own order events" in caught.value.what
 
 

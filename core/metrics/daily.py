@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
-from core.metrics.equity import Floats, Ints
+from core.metrics.equity import EquityCurve, Floats
 
 DAY_NS = 86_400_000_000_000
 DAYS_PER_YEAR = 365
@@ -22,18 +22,17 @@ class DailyReturns(msgspec.Struct, frozen=True):
     """Why the returns cannot be used; None where they can."""
 
 
-def daily_returns(ts: Ints, equity: Floats, initial_equity: float) -> DailyReturns:
+def daily_returns(curve: EquityCurve, initial_equity: float) -> DailyReturns:
     """Returns of each UTC day's last row. A day without rows carries the equity before it.
 
     A row at midnight belongs to the day that begins. `broken` is set where a return would divide by an equity that is
     zero or negative: from there on nothing is a return any more.
     """
-    if not len(ts):
+    if not len(curve):
         return DailyReturns(np.empty(0), np.empty(0), None)
-    day = ts // DAY_NS
-    last_rows = np.flatnonzero(np.append(day[1:] != day[:-1], True))
-    days = np.arange(day[0], day[-1] + 1)
-    closes = equity[last_rows[np.searchsorted(day[last_rows], days, side="right") - 1]]
+    ts = curve.ts
+    days = np.arange(ts[0] // DAY_NS, ts[-1] // DAY_NS + 1)
+    closes = curve.floats("equity", np.searchsorted(ts, (days + 1) * DAY_NS) - 1)
     before = np.concatenate(([initial_equity], closes[:-1]))
     empty = np.flatnonzero(before <= 0)
     if len(empty):

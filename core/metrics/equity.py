@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from decimal import Decimal
 
 import numpy as np
@@ -14,6 +15,9 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 COLUMNS = ("equity", "cash", "unrealized", "exposure")
+EVERY_ROW = slice(None)
+CHUNK_ROWS = 65_536
+"""Rows that are computed with at once: what lies between input and result stays in the processor's cache."""
 
 
 class EquityCurve:
@@ -44,9 +48,13 @@ class EquityCurve:
     def __len__(self) -> int:
         return len(self.ts)
 
-    def floats(self, name: str) -> Floats:
-        """A column in quote units, as float64."""
-        column = getattr(self, name)
+    def chunks(self, rows: int = CHUNK_ROWS) -> Iterator[slice]:
+        """All rows, so many at a time."""
+        return (slice(low, low + rows) for low in range(0, len(self.ts), rows))
+
+    def floats(self, name: str, rows: Ints | slice = EVERY_ROW) -> Floats:
+        """A column in quote units, as float64; of these rows alone where they are given."""
+        column = getattr(self, name)[rows]
         if column.dtype == object:
             unit = 10**self.scale
             return np.array([mantissa / unit for mantissa in column.tolist()], dtype=np.float64)

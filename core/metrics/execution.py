@@ -76,7 +76,7 @@ class FillRatio:
         if not any(order.filled for order in sent):
             return 0.0
         with localcontext(LEDGER):
-            return _fill_ratio(sent, _mean_prices(sent))
+            return _fill_ratio(sent)
 
 
 class MakerRatio:
@@ -108,13 +108,19 @@ class Latency(msgspec.Struct, frozen=True):
         return ordered[rank - 1] / 1e6
 
 
-def _fill_ratio(sent: Sequence[Order], means: Prices) -> float | Undefined:
+def _fill_ratio(sent: Sequence[Order]) -> float | Undefined:
     filled = submitted = ZERO
+    means: Prices | None = None
     for order in sent:
+        if order.filled == order.qty:  # at its average price, what it asked for is what it got
+            filled += order.value
+            submitted += order.value
+            continue
         price = order.average_price
         if price is None:
             price = order.price if order.price is not None else order.terms.trigger_price
         if price is None:
+            means = _mean_prices(sent) if means is None else means
             price = means.get((order.terms.venue, order.terms.symbol))
         if price is None:
             return Undefined(f"order {order.terms.id} has no price, and {order.terms.symbol} was never filled")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from functools import cached_property
 from typing import Protocol
 
@@ -12,7 +12,7 @@ import msgspec
 from core.events import FundingPaid, KeyedEvent, OrderFilled, PositionLiquidated
 from core.instruments import Instrument
 from core.metrics.daily import DailyReturns, daily_returns
-from core.metrics.equity import EquityCurve, Floats
+from core.metrics.equity import EquityCurve
 from core.metrics.totals import FillTotals, total_fills
 from core.metrics.underwater import Underwater, underwater
 from core.orders import ZERO, Order
@@ -56,6 +56,8 @@ class RunRecord:
         account_events: Sequence[KeyedEvent] = (),
         latencies_ns: Sequence[int] = (),
         unassigned_funding: Decimal = ZERO,
+        final_prices: Mapping[tuple[str, str], Decimal] | None = None,
+        deposit_gains: Mapping[tuple[str, str], Decimal] | None = None,
     ) -> None:
         self.start = start
         """Int nanoseconds UTC: since when trading was possible."""
@@ -75,19 +77,18 @@ class RunRecord:
         self.latencies_ns = latencies_ns
         """Submitted to accepted, nanoseconds, one per order that was accepted."""
         self.unassigned_funding = unassigned_funding
-
-    @cached_property
-    def equity(self) -> Floats:
-        """Equity of the rows, quote units."""
-        return self.curve.floats("equity")
+        self.final_prices = final_prices or {}
+        """By (venue, symbol), what open positions are worth in the last row."""
+        self.deposit_gains = deposit_gains or {}
+        """By (venue, symbol), what assets held from the start gained without a trade, quote units."""
 
     @cached_property
     def daily(self) -> DailyReturns:
-        return daily_returns(self.curve.ts, self.equity, float(self.initial_equity))
+        return daily_returns(self.curve, float(self.initial_equity))
 
     @cached_property
     def underwater(self) -> Underwater:
-        return underwater(self.curve.ts, self.equity, float(self.initial_equity), self.start, self.end)
+        return underwater(self.curve, float(self.initial_equity), self.start, self.end)
 
     @cached_property
     def totals(self) -> FillTotals:
@@ -114,8 +115,9 @@ class RunRecord:
     def realized(self) -> Decimal:
         """Sum of gross PnL over all trades, open ones with what they realized so far; quote units."""
         total = ZERO
-        for trade in self.trades:
-            total = LEDGER.add(total, trade.gross_pnl)
+        with localcontext(LEDGER):
+            for trade in self.trades:
+                total += trade.gross_pnl
         return total
 
     @property

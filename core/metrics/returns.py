@@ -107,7 +107,7 @@ class Calmar:
         cagr = Cagr().of(record)
         if isinstance(cagr, Undefined):
             return cagr
-        depth = -float(record.underwater.drawdown.min())
+        depth = -record.underwater.deepest
         if depth <= 0:
             return Undefined("the equity never fell below its peak")
         return cagr / depth

@@ -1,9 +1,9 @@
-"""Sums over the fills of a run, in one pass and exact."""
+"""Sums over the fills and forced closes of a run, in one pass and exact: of the run, and of each strategy's books."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from decimal import Decimal, localcontext
+from decimal import ROUND_HALF_EVEN, Decimal, localcontext
 
 import msgspec
 
@@ -12,6 +12,31 @@ from core.events import OrderFilled, PositionLiquidated
 from core.instruments import Instrument
 from core.orders import ZERO
 from core.trade import LEDGER, fee_in_quote
+
+FORCED = Decimal("1e-16")
+"""Grid of the cash that a close by the venue moves."""
+BookKey = tuple[str, str, str]
+"""(venue, symbol, strategy)"""
+
+
+class BookTotals(msgspec.Struct):
+    """What one strategy's fills and forced closes of one symbol moved. Quote units but for `qty`."""
+
+    qty: Decimal = ZERO
+    """Signed, base units: what is left of it."""
+    cash: Decimal = ZERO
+    """Sum of -side x price x qty, before fees."""
+    fees: Decimal = ZERO
+    """Of fills, in the quote asset."""
+    base_fees: Decimal = ZERO
+    """Of fills, paid in the base asset, at the fill's price."""
+    slippage: Decimal = ZERO
+    """Sum of side x (price - reference) x qty; positive is a cost."""
+    forced: Decimal = ZERO
+    """Realized PnL of what the venue closed."""
+    forced_fees: Decimal = ZERO
+    insured: Decimal = ZERO
+    """What of that loss the venue bore."""
 
 
 class FillTotals(msgspec.Struct):
@@ -25,6 +50,8 @@ class FillTotals(msgspec.Struct):
     """Fees in assets without a price here, per asset, in its own units."""
     slippage: Decimal = ZERO
     """Sum of side x (price - reference) x qty; positive is a cost."""
+    books: dict[BookKey, BookTotals] = msgspec.field(default_factory=dict)
+    """In the order of their first fills."""
 
 
 def total_fills(
@@ -37,23 +64,58 @@ def total_fills(
     Liquidations add to turnover (as taker) and fees: they are trades that the venue made for us without a fill.
     """
     totals = FillTotals()
+    books = totals.books
+    turnover = maker_turnover = ZERO
+    quotes = {key: instrument.quote for key, instrument in instruments.items()}
     with localcontext(LEDGER):
         for fill in fills:
-            value = fill.price * fill.qty
-            totals.turnover += value
+            price, qty = fill.price, fill.qty
+            key = (fill.venue, fill.symbol, fill.strategy)
+            book = books.get(key)
+            if book is None:
+                book = books[key] = BookTotals()
+            value = price * qty
+            turnover += value
             if fill.liquidity == "maker":
-                totals.maker_turnover += value
-            if fill.price != fill.reference:
-                cost = (fill.price - fill.reference) * fill.qty
-                totals.slippage += cost if fill.side == "buy" else -cost
-            _add_fee(totals, fill, instruments)
+                maker_turnover += value
+            if fill.side == "sell":
+                qty, value = -qty, -value
+            book.qty += qty
+            book.cash -= value
+            if price != fill.reference:
+                book.slippage += (price - fill.reference) * qty
+            if fill.fee_asset == quotes.get((fill.venue, fill.symbol)):
+                book.fees += fill.fee
+            else:
+                _add_fee(totals, book, fill, instruments)
+        totals.turnover, totals.maker_turnover = turnover, maker_turnover
         for event in liquidations:
-            totals.turnover += event.price * abs(event.qty)
-            totals.fees += event.fee
+            _add_forced(totals, event)
+        for book in books.values():
+            totals.fees += book.fees + book.base_fees + book.forced_fees
+            totals.slippage += book.slippage
     return totals
 
 
-def _add_fee(totals: FillTotals, fill: OrderFilled, instruments: Mapping[tuple[str, str], Instrument]) -> None:
+def _add_forced(totals: FillTotals, event: PositionLiquidated) -> None:
+    """A close by the venue, which takes away what is there."""
+    book = totals.books.setdefault((event.venue, event.symbol, event.strategy), BookTotals())
+    totals.turnover += event.price * abs(event.qty)
+    closing = event.qty if event.side == "buy" else -event.qty
+    book.qty += closing
+    book.cash -= (event.price * closing).quantize(FORCED, ROUND_HALF_EVEN)
+    book.forced += event.realized_pnl
+    book.forced_fees += event.fee
+    book.insured += event.insured
+
+
+def _add_fee(
+    totals: FillTotals,
+    book: BookTotals,
+    fill: OrderFilled,
+    instruments: Mapping[tuple[str, str], Instrument],
+) -> None:
+    """A fee that was not paid in the quote asset."""
     instrument = instruments.get((fill.venue, fill.symbol))
     if instrument is None:
         raise InvariantBroken(f"fill {fill.fill_id}: {fill.symbol} on {fill.venue} has no instrument in this run")
@@ -61,4 +123,5 @@ def _add_fee(totals: FillTotals, fill: OrderFilled, instruments: Mapping[tuple[s
     if fee is None:
         totals.other_fees[fill.fee_asset] = totals.other_fees.get(fill.fee_asset, ZERO) + fill.fee
     else:
-        totals.fees += fee
+        book.base_fees += fee
+        book.qty -= fill.fee

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from core.metrics.equity import EquityCurve, Floats, Ints
-from core.metrics.underwater import underwater
+from core.metrics.underwater import drawdown_of
 from core.report.plain_text import printable
 from core.report.readable import render_summary
 from core.trade import Trade
@@ -62,7 +62,7 @@ def _drawing(curve: EquityCurve, trades: Sequence[Trade], summary: dict[str, Any
     start, end = summary["start_ns"], max(summary["end_ns"], int(curve.ts[-1]))
     initial = float(summary["initial_equity"])
     equity = curve.floats("equity")
-    drawdown = underwater(curve.ts, equity, initial, start, end).drawdown
+    drawdown = drawdown_of(curve, initial)
     span = float(max(end - start, 1))
     parts = [_equity_line(curve.ts, equity, start, span, initial, summary["currency"])]
     parts += [_drawdown_area(curve.ts, drawdown, start, span), _time_axis(summary), _marks(trades, start, span)]

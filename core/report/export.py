@@ -19,14 +19,17 @@ import numpy as np
 
 from core.events import OrderFilled
 from core.metrics.equity import COLUMNS, EquityCurve
-from core.metrics.underwater import underwater
+from core.metrics.underwater import drawdowns
 from core.orders import Order, OrderStatus
 from core.report.columns import integers, joined, ratios, times
 from core.report.plain_text import cell, iso_column, plain, plain_float
 from core.trade import LEDGER, Trade
 
 CHUNK_ROWS = 16_384
-"""Rows formatted at once: some 2 MB of text, which stays in the processor's cache."""
+"""Equity rows formatted at once: some 2 MB of text, which stays in the processor's cache."""
+PART_ROWS = 4096
+"""Rows of the other tables at once: each cell is an object of its own, a whole table of them would be the peak of a
+run's memory."""
 
 RATIO_DECIMALS = 12
 
@@ -39,7 +42,8 @@ ORDER_COMPUTED = ("average_price", "leaves")
 ORDER_COLUMNS = (
     "order_id", "created_at", "closed_at", "venue", "symbol", "position_side", "strategy", "session", "tag", "side",
     "type", "qty", "price", "trigger_price", "trigger_by", "tif", "good_till", "post_only", "reduce_only", "stp",
-    "status", "working_qty", "working_price", "filled", "average_price", "value", "leaves", "prevented",
+    "quote_qty", "close_position", "price_match", "activation_price", "trail_bps", "trail_distance", "oco", "parent",
+    "emulated", "status", "working_qty", "working_price", "filled", "average_price", "value", "leaves", "prevented",
     "reason",
 )  # fmt: skip
 ORDER_TERMS = tuple(name for name in ORDER_COLUMNS if name not in ORDER_STATE + ORDER_COMPUTED)
@@ -61,20 +65,24 @@ TO_CELL: dict[type, Callable[[Any], str]] = {
 
 def trades_csv(trades: Sequence[Trade]) -> bytes:
     """`trades.csv`: closed and open round trips, in the order given."""
-    return _csv(_columns(trades, Trade.__struct_fields__), TRADE_TIMES)
+    return _csv(trades, lambda part: _columns(part, Trade.__struct_fields__), TRADE_TIMES)
 
 
 def trades_json(trades: Sequence[Trade]) -> bytes:
     """`trades.json`: a list of objects with the columns of `trades.csv`; money is text, so that it stays exact."""
-    columns = _with_times(_columns(trades, Trade.__struct_fields__), TRADE_TIMES)
-    plains = [[plain(value) if isinstance(value, Decimal) else value for value in each] for each in columns.values()]
-    rows = [dict(zip(columns, row, strict=True)) for row in zip(*plains, strict=True)]
-    return msgspec.json.format(msgspec.json.encode(rows), indent=1) + b"\n"
+    parts = []
+    for part in _parts(trades):
+        columns = _with_times(_columns(part, Trade.__struct_fields__), TRADE_TIMES)
+        plains = [[plain(value) if type(value) is Decimal else value for value in each] for each in columns.values()]
+        rows = [dict(zip(columns, row, strict=True)) for row in zip(*plains, strict=True)]
+        listed = msgspec.json.format(msgspec.json.encode(rows), indent=1)
+        parts.append(listed.removeprefix(b"[").removesuffix(b"\n]"))
+    return b"[" + b",".join(parts) + b"\n]\n" if trades else b"[]\n"
 
 
 def fills_csv(fills: Sequence[OrderFilled]) -> bytes:
     """`fills.csv`: every field of `OrderFilled`, in the order in which we learned of them."""
-    return _csv(_columns(fills, OrderFilled.__struct_fields__), FILL_TIMES)
+    return _csv(fills, lambda part: _columns(part, OrderFilled.__struct_fields__), FILL_TIMES)
 
 
 def orders_csv(orders: Sequence[Order]) -> bytes:
@@ -83,7 +91,7 @@ def orders_csv(orders: Sequence[Order]) -> bytes:
     `qty` and `price` are as placed, `working_qty` and `working_price` after amends; `reason` says why it was denied,
     rejected, canceled or expired.
     """
-    return _csv(order_columns(orders), ORDER_TIMES)
+    return _csv(orders, order_columns, ORDER_TIMES)
 
 
 def order_columns(orders: Sequence[Order]) -> Columns:
@@ -95,26 +103,23 @@ def order_columns(orders: Sequence[Order]) -> Columns:
     return {name: columns[name] for name in ORDER_COLUMNS}
 
 
-def equity_csv(curve: EquityCurve, initial_equity: Decimal, start: int, end: int) -> Iterator[bytes]:
+def equity_csv(curve: EquityCurve, initial_equity: Decimal) -> Iterator[bytes]:
     """`equity.csv` in chunks.
 
     `leverage` is exposure / equity (empty where equity is not positive), `drawdown` is equity / highest equity so far
     - 1; both are rounded to 12 decimals.
     """
-    equity = curve.floats("equity")
-    exposure = curve.floats("exposure")
-    drawdown = underwater(curve.ts, equity, float(initial_equity), start, end).drawdown
-    leverage = np.divide(exposure, equity, out=np.full(len(equity), np.nan), where=equity > 0)
     yield EQUITY_HEADER.encode()
-    for low in range(0, len(curve), CHUNK_ROWS):
-        part = slice(low, low + CHUNK_ROWS)
+    for rows, equity, drawdown in drawdowns(curve, float(initial_equity), CHUNK_ROWS):
+        exposure = curve.floats("exposure", rows)
+        leverage = np.divide(exposure, equity, out=np.full(len(equity), np.nan), where=equity > 0)
         yield joined(
             [
-                times(curve.ts[part]),
-                integers(curve.ts[part]),
-                *(integers(getattr(curve, name)[part], curve.scale) for name in COLUMNS),
-                ratios(leverage[part], RATIO_DECIMALS),
-                ratios(drawdown[part], RATIO_DECIMALS),
+                times(curve.ts[rows]),
+                integers(curve.ts[rows]),
+                *(integers(getattr(curve, name)[rows], curve.scale) for name in COLUMNS),
+                ratios(leverage, RATIO_DECIMALS),
+                ratios(drawdown, RATIO_DECIMALS),
             ]
         )
 
@@ -125,12 +130,19 @@ def _columns(things: Sequence[Any], names: Iterable[str], attributes: Mapping[st
     return {name: list(map(get, things)) for name, get in read.items()}
 
 
-def _csv(columns: Columns, names_of_times: frozenset[str]) -> bytes:
-    wide = _with_times(columns, names_of_times)
+def _parts(things: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    return (things[low : low + PART_ROWS] for low in range(0, len(things), PART_ROWS))
+
+
+def _csv(
+    things: Sequence[Any], columns_of: Callable[[Sequence[Any]], Columns], names_of_times: frozenset[str]
+) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(wide)
-    writer.writerows(zip(*(_cells(column) for column in wide.values()), strict=True))
+    writer.writerow(_with_times(columns_of(()), names_of_times))
+    for part in _parts(things):
+        wide = _with_times(columns_of(part), names_of_times)
+        writer.writerows(zip(*(_cells(column) for column in wide.values()), strict=True))
     return text.getvalue().encode()
 
 
@@ -147,4 +159,10 @@ def _with_times(columns: Columns, names_of_times: frozenset[str]) -> Columns:
 
 
 def _cells(values: list[Any]) -> list[str]:
+    kinds = set(map(type, values))
+    if kinds == {str}:  # mostly the same few names, over and over
+        known = {text: cell(text) for text in set(values)}
+        return [known[text] for text in values]
+    if kinds == {int}:
+        return list(map(str, values))
     return [TO_CELL[type(value)](value) for value in values]

@@ -15,7 +15,7 @@ from core.report.plain_text import iso
 
 if TYPE_CHECKING:
     from core.run_parts import RunParts
-    from core.tape import Tape
+    from core.tape import Rows
 
 PACKAGES = ("anyclock", "msgspec", "numpy", "pyyaml")
 """Whose versions may change a result or how it is written."""
@@ -75,7 +75,7 @@ def fields_after(parts: RunParts, journal: Path) -> dict[str, Any]:
     }
 
 
-def _tape(tape: Tape) -> dict[str, Any]:
+def _tape(tape: Rows) -> dict[str, Any]:
     return {
         "venue": tape.venue,
         "symbol": tape.symbol,
@@ -83,8 +83,8 @@ def _tape(tape: Tape) -> dict[str, Any]:
         "tape_id": tape.tape_id,
         "source": tape.source,
         "rows": len(tape),
-        "first": iso(int(tape.columns["ts_venue"][0])),
-        "last": iso(int(tape.columns["ts_venue"][-1])),
+        "first": iso(tape.edges.first_ts_venue),
+        "last": iso(tape.edges.last_ts_venue),
         "gaps": [{"since": iso(gap.since), "until": iso(gap.until), "rows": gap.rows} for gap in tape.gaps],
     }
 

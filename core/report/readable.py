@@ -13,6 +13,8 @@ WIDTH = 100
 LABEL = 18
 VALUE = 26
 """Two pairs of label and value, and the gaps between them, fill less than WIDTH."""
+COLUMN = 13
+"""Of the six of a split; they and a label fill less than WIDTH."""
 
 HUGE = 10_000
 """Beyond a factor of this the digits say nothing: a few good days, annualised."""
@@ -30,6 +32,7 @@ def render_summary(summary: dict[str, Any], *, colour: bool = False) -> str:
     if nothing:
         lines += [*textwrap.wrap(nothing, WIDTH), ""]
     lines += _side_by_side(_results(summary), _trading(summary))
+    lines += _split(summary["pnl_split"])
     for heading, key in (("strategy", "strategies"), ("symbol", "symbols")):
         lines += _table(heading, summary[key])
     for heading, key in (("assumptions", "assumptions"), ("warnings", "warnings")):
@@ -103,6 +106,18 @@ def _table(heading: str, blocks: dict[str, dict[str, Any]]) -> list[str]:
     return ["", f"  {heading:<{LABEL + VALUE}}{'trades':>10}{'pnl':>16}{'fees':>14}{'win rate':>12}", *rows]
 
 
+def _split(split: dict[str, Any]) -> list[str]:
+    """Where the profit came from, per symbol and whole; nothing where nothing was traded."""
+    rows = [*split["symbols"].items(), ("whole run", split["whole"])]
+    if len(rows) == 1:
+        return []
+    names = list(split["whole"])
+    lines = ["", f"  {'pnl by cause':<{LABEL}}" + "".join(f"{name:>{COLUMN}}" for name in names)]
+    for key, row in rows:
+        lines.append(f"  {_short(key, LABEL):<{LABEL}}" + "".join(f"{_money(row[name]):>{COLUMN}}" for name in names))
+    return lines
+
+
 def _bullets(texts: Sequence[str]) -> list[str]:
     return [
         line
@@ -111,9 +126,9 @@ def _bullets(texts: Sequence[str]) -> list[str]:
     ]
 
 
-def _short(name: str) -> str:
+def _short(name: str, width: int = LABEL + VALUE) -> str:
     name = printable(name)
-    room = LABEL + VALUE - 1
+    room = width - 1
     return name if len(name) <= room else f"{name[: room - 1]}…"
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from core.metrics.catalogue import METRICS
+from core.metrics.pnl_split import PARTS, Split, split_pnl
 from core.metrics.record import RunRecord, Undefined
 from core.metrics.trades import total_pnl, win_rate
 from core.orders import ZERO
@@ -53,6 +54,7 @@ def build_summary(
         "final_equity": plain(record.final_equity),
         "realized_pnl": plain(record.realized),
         "unrealized_pnl": plain(ZERO if unrealized is None else unrealized),
+        "pnl_split": _pnl_split(record),
         **values,
         "order_count": len(record.orders),
         "fill_count": len(record.fills),
@@ -68,6 +70,19 @@ def build_summary(
 def encode_summary(summary: Summary) -> bytes:
     """The bytes of `summary.json`."""
     return msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n"
+
+
+def _pnl_split(record: RunRecord) -> Summary:
+    found = split_pnl(record)
+    return {
+        "whole": _parts(found.whole),
+        "symbols": {name: _parts(found.symbols[name]) for name in sorted(found.symbols)},
+        "strategies": {name: _parts(found.strategies[name]) for name in sorted(found.strategies)},
+    }
+
+
+def _parts(split: Split) -> Summary:
+    return {name: plain(getattr(split, name)) for name in (*PARTS, "total")}
 
 
 def _warnings(record: RunRecord) -> list[str]:
