@@ -15,7 +15,7 @@ from recorded import books, first_lines, read, recorded
 from sim.compiled import kernel
 from sim.own_books import OwnBook
 
-LINES = 6_000
+LINES = 3_000
 CONFIG = """
 run: {name: maker, seed: 7}
 venue: {name: %s}
