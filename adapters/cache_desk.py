@@ -12,14 +12,12 @@ import msgspec
 import numpy as np
 
 from adapters.binance.history import BinanceSource
-from adapters.bybit.history import BybitSource
 from adapters.cache import QUARANTINE, TAPES, Shelf, folder_name
 from adapters.cache_periods import Span, period_named, union, within, without
 from adapters.cache_rows import played
-from adapters.ccxt_venue import CcxtSource
 from adapters.columns import Origin, span, stamp
 from adapters.fetched_history import FetchedHistory
-from adapters.remote_source import RemoteSource
+from adapters.sources import source_of
 from adapters.tape_file import Head, open_tape, read_head, write_tape
 from core.errors import DataError, UsageError
 from core.notation import interval_ns
@@ -127,7 +125,7 @@ class CacheDesk:
 
         Raises UsageError where the venue has no such rows.
         """
-        source = _source_of(venue, start, end)
+        source = source_of(venue, start, end)
         opened = source.open(venue=venue, symbol=symbol, kind=kind, interval_ns=length_ns, cache=self.root)
         assert isinstance(opened, FetchedHistory), "whatever comes over the network is kept"
         return opened
@@ -160,7 +158,7 @@ class CacheDesk:
     def _history_of(self, shelf: Shelf, since: int, until: int) -> FetchedHistory | None:
         """What fetched the rows of a shelf; None where its name does not tell."""
         name = shelf.venue.removesuffix("-single").removeprefix("ccxt-")
-        source = _source_of(name, since, until)
+        source = source_of(name, since, until)
         if shelf.venue.endswith("-single") and isinstance(source, BinanceSource):
             source = msgspec.structs.replace(source, trades="single")
         try:
@@ -201,14 +199,6 @@ class CacheDesk:
             write_atomically(path, _csv(tape, told))
         else:
             raise UsageError(f"{path}: expected a file that ends in .csv or .parquet")
-
-
-def _source_of(venue: str, start: int, end: int | None) -> RemoteSource:
-    if venue.startswith("binance-"):
-        return BinanceSource(start=start, end=end)
-    if venue.startswith("bybit-"):
-        return BybitSource(start=start, end=end)
-    return CcxtSource(exchange=venue, start=start, end=end)
 
 
 def _about(told: Told | None, what: str) -> Callable[[int, int], None] | None:

@@ -17,7 +17,7 @@ from adapters.bybit.rest import BybitRest
 from adapters.ccxt_venue import CcxtSource
 from adapters.http import JsonReader
 from adapters.remote_source import Line
-from adapters.sources import fetcher_of
+from adapters.sources import source_of
 from adapters.venues import load_rules
 from core.errors import UsageError
 from core.venue_rules import DatedInstrument
@@ -207,7 +207,7 @@ def test_what_is_not_documented_is_refused() -> None:
 def test_a_fetcher_by_the_name_of_a_venue() -> None:
     """One word for the command line; the key of what is kept is the venue's own."""
     for name in ANSWERS:
-        assert fetcher_of(name, "BTCUSDT", line=Line()).name == name
-    assert fetcher_of("kraken", "BTC/USD", line=Line()).name == "ccxt-kraken"
-    with pytest.raises(UsageError, match="knows no exchange `binance-coinm`"):
-        fetcher_of("binance-coinm", "BTCUSDT", line=Line())
+        assert source_of(name, 0, None).fetcher(venue=name, symbol="BTCUSDT", line=Line()).name == name
+    assert source_of("kraken", 0, None).fetcher(venue="kraken", symbol="BTC/USD", line=Line()).name == "ccxt-kraken"
+    with pytest.raises(UsageError):
+        source_of("binance-coinm", 0, None).fetcher(venue="binance-coinm", symbol="BTCUSDT", line=Line())
