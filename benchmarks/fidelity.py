@@ -29,9 +29,9 @@ def main() -> None:
     asked = options.parse_args()
     if not asked.data.is_dir():
         sys.exit(f"{asked.data} does not exist: lay the recorded data out beside the repository, or name it: --data")
-    # As a script it sees its own folder alone; the study imports the rooms and its neighbours from the repository.
+    # As a script it sees its own folder alone; the page imports the rooms and its neighbours from the repository.
     sys.path.insert(0, str(ROOT))
-    from benchmarks.fidelity_study import printed
+    from benchmarks.fidelity_page import printed
 
     printed(asked.data, asked.batch_ms, not asked.without_peer)
 

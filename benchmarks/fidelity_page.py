@@ -4,20 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 
 from benchmarks.fidelity_scores import Fates, closer, interval, score
-from benchmarks.fidelity_truth import Resting, Truth
+from benchmarks.fidelity_study import Study, add_peer, studied
+from benchmarks.fidelity_truth import Resting, Truth, recorded
+from benchmarks.fidelity_twins import cancels, exposure
 
-if TYPE_CHECKING:
-    from benchmarks.fidelity_study import Study
+NEAR_USD = 10
+"""Orders that came to rest at most this far from their side's best price are asked about."""
 
 BEST_OURS, DEFAULT = "matched", "power, n 2 (default)"
 AHEAD_BTC = (0.0, 0.1, 0.3, 1.0, float("inf"))
 """Bounds of the groups by quantity ahead on arrival; the first group is nothing ahead."""
 LIVES_S = (0.0, 0.1, 1.0, 10.0, float("inf"))
+
+
+def printed(folder: Path, batches_ms: list[int], with_peer: bool) -> None:
+    """Read the recording and print every table. `batches_ms`: how often depth is published, 0 for every change."""
+    truth = recorded(folder)
+    near = [order for order in truth.orders if order.away <= NEAR_USD]
+    recording(truth, near)
+    ends = int(truth.view.at_ms[-1])
+    found = [cancels(truth.view, order, exposure(truth.view, order, ends)) for order in near]
+    places_of_cancels(*(np.concatenate(column) for column in zip(*found, strict=True)))
+    for batch_ms in batches_ms:
+        study = studied(truth, near, batch_ms)
+        if with_peer:
+            add_peer(study)
+        tables(study, near)
 
 
 def recording(truth: Truth, near: list[Resting]) -> None:

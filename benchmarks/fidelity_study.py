@@ -9,15 +9,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks import fidelity_page as page
 from benchmarks.fidelity_scores import Fates
-from benchmarks.fidelity_truth import Resting, Truth, recorded
-from benchmarks.fidelity_twins import BTC, Desk, Exposure, batched, cancels, exposure
+from benchmarks.fidelity_truth import Resting, Truth
+from benchmarks.fidelity_twins import BTC, Desk, Exposure, batched, exposure
 from benchmarks.run import BENCH, ROOT, environment
 from sim import compiled
 from sim.models import queue
 
-NEAR_USD = 10
 HALF_MS = 15 * 60_000
 WATCH_MS = 60_000
 """How long a twin may be filled after its real order, for the time to fill."""
@@ -54,21 +52,6 @@ class Study(NamedTuple):
     places: dict[str, np.ndarray]
     """Error of the quantity ahead when the order ended, in BTC, of every order near the touch that lived long."""
     places_second: np.ndarray
-
-
-def printed(folder: Path, batches_ms: list[int], with_peer: bool) -> None:
-    """Read the recording and print every table. `batches_ms`: how often depth is published, 0 for every change."""
-    truth = recorded(folder)
-    near = [order for order in truth.orders if order.away <= NEAR_USD]
-    page.recording(truth, near)
-    ends = int(truth.view.at_ms[-1])
-    found = [cancels(truth.view, order, exposure(truth.view, order, ends)) for order in near]
-    page.places_of_cancels(*(np.concatenate(column) for column in zip(*found, strict=True)))
-    for batch_ms in batches_ms:
-        study = studied(truth, near, batch_ms)
-        if with_peer:
-            add_peer(study)
-        page.tables(study, near)
 
 
 def studied(truth: Truth, near: list[Resting], batch_ms: int) -> Study:

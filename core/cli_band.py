@@ -12,10 +12,11 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from core.band import BAND, BandResult, Member, encode_band, member_of, plans_of_band, side_by_side
 from core.config import resolved_yaml
+from core.ending import Ending
 from core.plan import Plan
 from core.report.band_text import render_band
 from core.report.manifest import fields_before
@@ -23,10 +24,7 @@ from core.report.plain_text import printable
 from core.report.run_folder import MANIFEST, RunFolder
 from core.saved_run import SavedRun
 
-if TYPE_CHECKING:
-    from core.cli_run import Ending
-
-RunOne = Callable[[Plan, argparse.Namespace, SavedRun], "Ending"]
+RunOne = Callable[[Plan, argparse.Namespace, SavedRun], Ending]
 
 
 class BandEnding(NamedTuple):

@@ -12,10 +12,11 @@ import sys
 import traceback
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from core.cli_band import run_members, tell_band
 from core.compose import compose, read_plan, tape_time
+from core.ending import Ending
 from core.errors import AnyclockError, DataError, InvariantBroken, RiskHalt, StrategyError
 from core.interruption import INTERRUPTED, Interruption
 from core.log import RUN, RunLog
@@ -29,17 +30,6 @@ from core.risk import ACCOUNT
 from core.saved_run import SavedRun
 
 LOG = logging.getLogger(RUN)
-
-
-class Ending(NamedTuple):
-    """How a run ended, for people and for the shell."""
-
-    status: Status
-    code: int
-    result: RunResult | None
-    message: str
-    """What stderr says; empty where there is nothing to add."""
-    error: BaseException | None = None
 
 
 def run_config(options: argparse.Namespace, argv: list[str]) -> int:
