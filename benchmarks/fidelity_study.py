@@ -12,7 +12,7 @@ import numpy as np
 from benchmarks.fidelity_scores import Fates
 from benchmarks.fidelity_truth import Resting, Truth
 from benchmarks.fidelity_twins import BTC, Desk, Exposure, batched, exposure
-from benchmarks.run import BENCH, ROOT, environment
+from benchmarks.peers import ROOT, installed, python_of
 from sim import compiled
 from sim.models import queue
 
@@ -21,7 +21,7 @@ WATCH_MS = 60_000
 """How long a twin may be filled after its real order, for the time to fill."""
 LONG_MS = 1_000
 """Places in the queue are compared of orders that lived so long."""
-PEER, PEER_PACKAGE = "hftbacktest", "hftbacktest==2.4.4"
+PEER = "hftbacktest"
 OURS: dict[str, queue.QueueModel] = {
     "risk_averse": queue.RiskAverseQueue(),
     "power, n 1": queue.PowerQueue(n=1.0),
@@ -108,7 +108,7 @@ def fates(orders: list[Resting], real: list[tuple[int, float]], got: list[tuple[
 
 def add_peer(study: Study) -> None:
     """The same twins in hftbacktest, in a process of its own environment. Says so where it cannot be had."""
-    if not environment(PEER, [PEER_PACKAGE]):
+    if not installed(PEER):
         return
     rows = [one.rows for one in study.seen]
     given = {
@@ -123,8 +123,8 @@ def add_peer(study: Study) -> None:
     with tempfile.TemporaryDirectory() as folder:
         asked, answered = Path(folder) / "exposures.npz", Path(folder) / "outcomes.npz"
         np.savez(asked, **given)
-        python = BENCH / "venvs" / PEER / "bin" / "python"
-        subprocess.run([str(python), str(ROOT / "benchmarks/fidelity_peer.py"), str(asked), str(answered)], check=True)
+        worker = ROOT / "benchmarks/fidelity_peer.py"
+        subprocess.run([str(python_of(PEER)), str(worker), str(asked), str(answered)], check=True)
         answers = dict(np.load(answered))
     ours = next(iter(study.fates.values()))
     for label, found in answers.items():

@@ -46,16 +46,24 @@ def available(peer: Peer) -> bool:
     """Whether its scripts are here and its environment can be made; says so (once an environment) where it cannot."""
     if not PEERS.is_dir():
         return False
-    python = _python(peer.environment)
+    if installed(peer.environment):
+        return True
+    print(f"{peer.label} is left out", file=sys.stderr)
+    return False
+
+
+def installed(environment: str) -> bool:
+    """Whether a peer's package is there in an environment of its own, made on the first call; says so if it cannot."""
+    python = python_of(environment)
     if python.exists():
         return True
-    package = PACKAGES[peer.environment]
+    package = PACKAGES[environment]
     print(f"installing {package}", file=sys.stderr)
     folder = python.parent.parent
     made = subprocess.run([sys.executable, "-m", "venv", str(folder)], check=False).returncode == 0
     if made and subprocess.run([str(python), "-m", "pip", "install", "-q", package], check=False).returncode == 0:
         return True
-    print(f"{package} could not be installed: {peer.label} is left out", file=sys.stderr)
+    print(f"{package} could not be installed", file=sys.stderr)
     return False
 
 
@@ -84,14 +92,19 @@ def ours_once(worker: str, *arguments: str, **more: str) -> dict[str, Any]:
     return _once([sys.executable, str(ROOT / "benchmarks" / worker), *arguments], environ(**more), ROOT)
 
 
+def python_of(environment: str) -> Path:
+    """The interpreter that a peer's package is installed for."""
+    return BENCH / "venvs" / environment / "bin" / "python"
+
+
 def theirs_once(peer: Peer, *more: str) -> dict[str, Any]:
-    command = [str(_python(peer.environment)), "-W", "ignore", str(peer.script), *peer.arguments, *more]
+    command = [str(python_of(peer.environment)), "-W", "ignore", str(peer.script), *peer.arguments, *more]
     return _once(command, environ(PYTHONPATH=str(PEERS)), PEERS)
 
 
 def prepared(peer: Peer, *arguments: str) -> None:
     """Let a peer's script write what its measured runs read."""
-    subprocess.run([str(_python(peer.environment)), "-W", "ignore", str(peer.script), *arguments], check=True,
+    subprocess.run([str(python_of(peer.environment)), "-W", "ignore", str(peer.script), *arguments], check=True,
                    env=environ(PYTHONPATH=str(PEERS)), cwd=PEERS)  # fmt: skip
 
 
@@ -103,10 +116,6 @@ def children_cpu_s() -> float:
     """CPU seconds of every process of ours that has ended."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
-
-
-def _python(environment: str) -> Path:
-    return BENCH / "venvs" / environment / "bin" / "python"
 
 
 def _once(command: list[str], env: dict[str, str], folder: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from benchmarks import book_worker, peers, run, ticks_worker
 from benchmarks.market_rows import LEVELS, book_tapes, l2, stored, ticks
 
 WAKE_NS = 100_000_000
+PROGRAMS = sorted(path.stem for path in Path(run.__file__).parent.glob("*.py"))
+OF_PEERS = {"book_peer", "fidelity_peer"}
+"""Those that run in a peer's environment, with its package."""
 BID, ASK = 1, -1
 
 
@@ -161,3 +165,11 @@ def test_a_stage_is_found_by_the_file_at_work(capsys: pytest.CaptureFixture[str]
         "| simulated venue | 75.0% | 3000 | 750000.0 |",
         "| books and compiled kernel | 25.0% | 1000 | 250000.0 |",
     ]
+
+
+# --- every program ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [name for name in PROGRAMS if name not in OF_PEERS])
+def test_every_program_of_ours_finds_all_that_it_imports(name: str) -> None:
+    assert importlib.import_module(f"benchmarks.{name}").__doc__
