@@ -18,6 +18,8 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
@@ -25,8 +27,10 @@ from urllib.parse import quote
 from adapters.cache_periods import Period, Span, period_named, periods, union, within, without
 from adapters.cache_rows import kept_at, taken, together, with_gaps
 from adapters.columns import span
+from adapters.read_ahead import read_ahead
 from adapters.tape_file import StoredTape, open_tape, write_tape
 from core.errors import DataError
+from core.report.atomic_file import sync_folder
 from core.tape import Kind, Rows, Tape
 
 TAPES = "tapes"
@@ -39,6 +43,8 @@ QUARANTINE = ".quarantine"
 SETTLED_NS = 120_000_000_000
 """What is younger when it is fetched counts for this run, and is asked for again by the next: venues need a moment
 until all they have is public. Guess."""
+HASHED_AT_ONCE = 2
+"""Files. More hardly help: then the disk or the memory is what is waited for. Guess."""
 REPLACED_S = 86_400
 """So long a version that was replaced stays for whoever reads it."""
 
@@ -74,7 +80,7 @@ class Shelf:
         self.damaged: list[str] = []
         """What had to be set aside, one sentence each."""
         self._now = now
-        self._checked: dict[Path, StoredTape] = {}
+        self._examined: dict[Path, StoredTape | str] = {}
         self._listed: dict[str, list[Version]] | None = None
 
     # --- what there is ----------------------------------------------------------------------------------------------
@@ -86,7 +92,7 @@ class Shelf:
     def answered(self, start: int, end: int) -> list[Span]:
         """The ranges of [start, end) for which an answer is kept, be it that there is nothing."""
         found: list[Span] = []
-        for period in periods(self.kind, self.interval_ns, start, end):
+        for period in self._examined_periods(start, end):
             stored = self.stored(period)
             if stored is not None:
                 found += within(stored.head.answered, start, end)
@@ -95,7 +101,7 @@ class Shelf:
     def parts(self, start: int, end: int) -> list[Rows]:
         """The rows kept under [start, end), part by part, oldest first; of ticks views that read nothing yet."""
         found: list[Rows] = []
-        for period in periods(self.kind, self.interval_ns, start, end):
+        for period in self._examined_periods(start, end):
             stored = self.stored(period)
             if stored is None or not len(stored):
                 continue
@@ -116,17 +122,29 @@ class Shelf:
     def _newest(self, period: str) -> StoredTape | None:
         found = self._files().get(period, [])
         while found:
-            known = self._checked.get(found[-1].path)
-            if known is not None:
-                return known
-            reason = self.damage(found[-1])
-            if reason is None:
-                self._checked[found[-1].path] = open_tape(found[-1].path)
-            else:
-                version = found.pop()
-                if reason:
-                    self._set_aside(version.path, reason)
+            version = found[-1]
+            if version.path not in self._examined:
+                self._examined[version.path] = self.examined(version)
+            tape = self._examined[version.path]
+            if isinstance(tape, StoredTape):
+                return tape
+            found.pop()
+            if tape:
+                self._set_aside(version.path, tape)
         return None
+
+    def _examined_periods(self, start: int, end: int) -> list[Period]:
+        """The periods of [start, end), when the newest file of each has been examined."""
+        found = list(periods(self.kind, self.interval_ns, start, end))
+        self._examine([self._files()[period.name][-1] for period in found if self._files().get(period.name)])
+        return found
+
+    def _examine(self, versions: Sequence[Version]) -> None:
+        """Examine files that have not been yet, several at once: hashing leaves the interpreter alone."""
+        unknown = [version for version in versions if version.path not in self._examined]
+        jobs = (partial(self.examined, version) for version in unknown)
+        with closing(read_ahead(jobs, HASHED_AT_ONCE)) as tapes:
+            self._examined |= {version.path: tape for version, tape in zip(unknown, tapes, strict=True)}
 
     def refresh(self) -> None:
         """Look at the folder anew: another program may have written."""
@@ -134,6 +152,7 @@ class Shelf:
 
     def check(self) -> None:
         """Look at every period; what is not what it should be is set aside and told in `damaged`."""
+        self._examine(self.versions())
         for version in self.versions():
             self._newest(version.period)
 
@@ -141,8 +160,8 @@ class Shelf:
         """The newest file of every period, oldest period first; nothing is checked."""
         return [found[-1] for _, found in sorted(self._files().items()) if found]
 
-    def damage(self, version: Version) -> str | None:
-        """What is wrong with a file; None where nothing is, empty where it is gone (another program replaced it)."""
+    def examined(self, version: Version) -> StoredTape | str:
+        """The tape in a file, or what is wrong with it: empty where it is gone (another program replaced it)."""
         path = version.path
         try:
             with path.open("rb") as stream:
@@ -154,9 +173,10 @@ class Shelf:
         if not digest.startswith(version.digest):
             return f"has the sha256 {digest[:16]}..., its name says {version.digest}..."
         try:
-            head = open_tape(path).head
+            tape = open_tape(path)
         except DataError as error:
             return f"is no tape of this program ({error})"
+        head = tape.head
         claims = (head.venue, head.symbol, head.kind, head.interval_ns)
         wanted = (self.venue, self.symbol, self.kind, self.interval_ns)
         if claims != wanted:
@@ -167,7 +187,7 @@ class Shelf:
             return "is named after a day that is none"
         if period.name != version.period or any(not within([one], *period[1:]) for one in head.answered):
             return f"holds another period than {version.period}"
-        return None
+        return tape
 
     # --- adding -----------------------------------------------------------------------------------------------------
 
@@ -210,7 +230,7 @@ class Shelf:
             with fresh.open("rb") as stream:
                 digest = hashlib.file_digest(stream, "sha256").hexdigest()
             fresh.replace(self.folder / f"{period.name}.v{number}.{digest[:16]}.parquet")
-            _sync_folder(self.folder)
+            sync_folder(self.folder)
             self.refresh()
         except OSError as error:
             raise DataError(
@@ -274,14 +294,3 @@ def safe_name(text: str) -> str:
     if not name or len(name) > NAME_MAX:
         raise DataError(f"{text[:40]!r} cannot name a cache folder; expected 1 to {NAME_MAX} characters")
     return name
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the rename itself durable."""
-    if os.name == "nt":
-        return  # folders cannot be opened there, and renames are journaled
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -1,9 +1,11 @@
-"""What one may do with the cache apart from running on it: look, check, mend, download, take out."""
+"""What one may do with market data apart from running on it: look, check, mend, download, take out, bring in."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote
@@ -12,13 +14,17 @@ import msgspec
 import numpy as np
 
 from adapters.binance.history import BinanceSource
-from adapters.cache import QUARANTINE, TAPES, Shelf, folder_name
+from adapters.cache import HASHED_AT_ONCE, QUARANTINE, TAPES, Shelf, Version, folder_name, safe_name
 from adapters.cache_periods import Span, period_named, union, within, without
 from adapters.cache_rows import played
 from adapters.columns import Origin, span, stamp
+from adapters.conversion import Converted, converted
 from adapters.fetched_history import FetchedHistory
-from adapters.sources import source_of
-from adapters.tape_file import Head, open_tape, read_head, write_tape
+from adapters.files import FileHistory
+from adapters.read_ahead import read_ahead
+from adapters.sources import FileSource, source_of
+from adapters.tape_file import write_tape
+from adapters.tape_head import Head, read_head
 from core.errors import DataError, UsageError
 from core.notation import interval_ns
 from core.tape import COLUMNS, SIZES, Gap, Kind, Rows, is_number
@@ -103,17 +109,13 @@ class CacheDesk:
         """How many files there are and which of them are damaged. `rows`: read every row too, not the bytes alone."""
         files = [(shelf, version) for shelf in self.shelves() for version in shelf.versions()]
         damaged = []
-        for done, (shelf, version) in enumerate(files, start=1):
-            reason = shelf.damage(version)
-            if reason is None and rows:
-                try:
-                    open_tape(version.path).verify()
-                except DataError as error:
-                    reason = str(error)
-            if reason:
-                damaged.append(Damaged(version.path, reason))
-            if told is not None:
-                told("checking files", done, len(files))
+        jobs = (partial(_wrong_with, shelf, version, rows=rows) for shelf, version in files)
+        with closing(read_ahead(jobs, HASHED_AT_ONCE)) as reasons:
+            for done, ((_, version), reason) in enumerate(zip(files, reasons, strict=True), start=1):
+                if reason:
+                    damaged.append(Damaged(version.path, reason))
+                if told is not None:
+                    told("checking files", done, len(files))
         return len(files), damaged
 
     # --- fetching ---------------------------------------------------------------------------------------------------
@@ -200,6 +202,17 @@ class CacheDesk:
         else:
             raise UsageError(f"{path}: expected a file that ends in .csv or .parquet")
 
+    # --- bringing in ------------------------------------------------------------------------------------------------
+
+    def convert(
+        self, venue: str, symbol: str, kind: Kind, length_ns: int, files: Sequence[str], folder: Path
+    ) -> Iterator[Converted]:
+        """Files of the user's into tapes below a folder, one after the other. Raises UsageError, DataError."""
+        source = FileSource(path=list(files))
+        history = source.open(venue=venue, symbol=symbol, kind=kind, interval_ns=length_ns)
+        assert isinstance(history, FileHistory), "files are read in place"
+        return converted(history, folder / safe_name(symbol) / folder_name(kind, length_ns))
+
 
 def _about(told: Told | None, what: str) -> Callable[[int, int], None] | None:
     return None if told is None else lambda done, total: told(what, done, total)
@@ -210,6 +223,19 @@ def _of_the_venue(head: Head) -> Iterator[Gap]:
     for gap in head.gaps:
         for since, until in within(head.answered, gap.since, gap.until):
             yield Gap(since, until, (until - since) // head.interval_ns if head.interval_ns else gap.rows)
+
+
+def _wrong_with(shelf: Shelf, version: Version, *, rows: bool) -> str:
+    """What is wrong with a file, or with its rows where its bytes are right; empty where nothing is."""
+    tape = shelf.examined(version)
+    if isinstance(tape, str):
+        return tape
+    try:
+        if rows:
+            tape.verify()
+    except DataError as error:
+        return str(error)
+    return ""
 
 
 def _lost(shelf: Shelf) -> list[Span]:

@@ -79,6 +79,7 @@ def played(
     venue: str,
     interval_ns: int,
     origin: Origin,
+    max_gap_ns: int | None = None,
     notes: Iterable[str] = (),
 ) -> Rows:
     """What a run plays: bars and rates checked and in memory, ticks read part by part. Raises DataError."""
@@ -92,9 +93,17 @@ def played(
         times = np.concatenate([tape.columns["ts_venue"] for tape in tapes])
         return funding_tape(times, rate, mark, venue=venue, symbol=symbol, origin=origin, notes=told)
     if interval_ns:
-        bars = bars_joined([bars_of(part.load()) for part in parts], origin)
+        bars = bars_joined([bars_of(part) for part in parts], origin)
         if kind == "bars":
-            return bars_tape(bars, venue=venue, symbol=symbol, interval_ns=interval_ns, origin=origin, notes=told)
+            return bars_tape(
+                bars,
+                venue=venue,
+                symbol=symbol,
+                interval_ns=interval_ns,
+                origin=origin,
+                max_gap_ns=max_gap_ns,
+                notes=told,
+            )
         return price_tape(kind, bars, venue=venue, symbol=symbol, interval_ns=interval_ns, origin=origin, notes=told)
     own = tuple(dict.fromkeys(note for part in parts for note in part.notes))
     gaps = tuple(gap for part in parts for gap in part.gaps)
@@ -107,11 +116,12 @@ def scale_of(tape: Tape, name: str) -> int:
     return tape.size_scale if name in SIZES else tape.price_scale
 
 
-def bars_of(tape: Tape) -> Bars:
-    """A tape of bars, marks or indexes as rows again."""
-    volume = tape.columns.get("volume", np.zeros(len(tape), dtype=np.int64))
-    numbers = {name: Decimals(tape.columns[name], tape.price_scale) for name in PRICES}
-    return Bars(times=kept_at(tape), volume=Decimals(volume, tape.size_scale), **numbers)
+def bars_of(part: Rows) -> Bars:
+    """Bars, marks or indexes as rows again; at least one. Their id is not checked: what is made of them has its own."""
+    (columns,) = part.chunks(len(part))
+    volume = columns.get("volume", np.zeros(len(part), dtype=np.int64))
+    numbers = {name: Decimals(columns[name], part.price_scale) for name in PRICES}
+    return Bars(times=columns["ts_venue"] - part.interval_ns, volume=Decimals(volume, part.size_scale), **numbers)
 
 
 def with_gaps(tape: Tape) -> Tape:

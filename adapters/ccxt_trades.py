@@ -39,13 +39,16 @@ class _Trade(msgspec.Struct, frozen=True):
     info: _Info | None = None
 
 
+_TRADES = msgspec.json.Decoder(list[_Trade])
+
+
 def read_json(path: Path, kind: Kind, *, venue: str, symbol: str, feed_ns: int) -> Tape:
     """A whole JSON file. Raises DataError."""
     origin = Origin(str(path), "trade")
     with wrapped.opened(path, origin, endings=wrapped.TEXT_ENDINGS) as stream:
         text = stream.read()
     try:
-        trades = msgspec.json.decode(text, type=list[_Trade])
+        trades = _TRADES.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise origin.whole(
             f"cannot be read as ccxt trades ({error})",

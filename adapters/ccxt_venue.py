@@ -78,8 +78,8 @@ class CcxtSource(RemoteSource, frozen=True, kw_only=True, tag_field="kind", tag=
     @asynccontextmanager
     async def _desk(self, line: Line, intervals: dict[int, str]) -> AsyncIterator[Desk]:
         config: dict[str, Any] = {"enableRateLimit": True, "timeout": int(self.timeout_s * 1000)}
-        if self.proxy is not None:
-            config["aiohttp_proxy"] = self.proxy
+        if self.proxy_url is not None:
+            config["aiohttp_proxy"] = self.proxy_url
         if line.session is not None:
             config["session"] = line.session
         exchange = exchange_class(self.exchange, self.instrument or "")(config)

@@ -125,7 +125,7 @@ def bars_tape(
         kind="bars",
         venue=venue,
         symbol=symbol,
-        columns={"ts_venue": closes, "ts": closes.copy(), **prices, "volume": volume.mantissas},
+        columns={"ts_venue": closes, "ts": closes, **prices, "volume": volume.mantissas},
         price_scale=price_scale,
         size_scale=volume.scale,
         interval_ns=interval_ns,

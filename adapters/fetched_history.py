@@ -111,12 +111,12 @@ class FetchedHistory:
         shelf = self.shelf
         assert shelf is not None, "nothing is kept without a cache"
         start, end = await self._range()
-        missing = await asyncio.to_thread(shelf.missing, start, end)
+        before = sum(map(len, await asyncio.to_thread(shelf.parts, start, end)))
+        asked = bool(await asyncio.to_thread(shelf.missing, start, end))
         answered = await self.complete(start, end, progress)
-        parts = await asyncio.to_thread(shelf.parts, start, end)
+        rows = sum(map(len, await asyncio.to_thread(shelf.parts, start, end)))
         notes = [*shelf.damaged, *self._clock_behind(Range(start, end, answered))]
-        fetched = sum(until - since for since, until in missing)
-        return Downloaded(self.origin.name, start, end, sum(map(len, parts)), fetched, tuple(notes))
+        return Downloaded(self.origin.name, start, end, rows, asked, rows - before, tuple(notes))
 
     # --- fetching ---------------------------------------------------------------------------------------------------
 

@@ -1,10 +1,14 @@
-"""Files of the user's: bars, trades, quotes, depth, orders, marks, funding. The first bytes tell what a file is."""
+"""Files of the user's: bars, trades, quotes, depth, orders, marks, funding. The first bytes tell what a file is.
+
+Several files are read as one: the days of a recording, the months of a dump. They follow one another in time.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import glob
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -13,9 +17,11 @@ import msgspec
 from adapters.bars_arrow import read_arrow
 from adapters.bars_csv import read_csv
 from adapters.columns import FIELDS, Bars, Origin, bars_tape, check_no_longer, span
+from adapters.file_sequence import FileRows, together
 from adapters.formats import FORMATS, arrow_kind, read_rows
 from adapters.receipt_clock import FEED_NS
-from adapters.tape_file import is_tape, open_tape
+from adapters.tape_file import open_tape
+from adapters.tape_head import is_tape
 from core.errors import DataError, UsageError
 from core.notation import Interval
 from core.ports import HistorySource
@@ -28,13 +34,18 @@ Format = Literal[
     "binance-dump", "bybit-dump", "tardis", "bitstamp", "ccxt",
 ]  # fmt: skip
 BAR_FORMATS = ("binance", "ohlcv", "parquet", "feather")
+CHECKSUM = ".CHECKSUM"
+"""A file beside a file, with its sha256."""
+ROWS_HELD = 2_000_000
+"""Ticks in memory beyond which a run says how to do without: some hundred MB while they are read. Guess."""
 
 
 class FileSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="file"):
-    """`{kind: file, path: x.csv}`: one kind of rows of one symbol from a file. Times are in UTC, of bars open times."""
+    """`{kind: file, path: x.csv}`: one kind of rows of one symbol from a file, or from files that follow one another.
+    Times are in UTC, of bars open times."""
 
-    path: str
-    """Relative to the working directory."""
+    path: str | list[str]
+    """Relative to the working directory; `*` and `?` stand for any letters, as in a shell."""
     format: Format = "auto"
     """`auto` looks at the file. `binance`: bars in the 12 columns of its dumps; `ohlcv`: bars with a header; `tape`:
     Parquet written by this program; the others are formats of `adapters.formats`."""
@@ -49,6 +60,8 @@ class FileSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     def check(self) -> Iterator[tuple[str, str]]:
         """What the config's decoder reports about fields that are each valid."""
+        if not self.path:
+            yield "path", "expected the name of at least one file"
         for name in sorted(set(self.columns or {}) - set(FIELDS)):
             yield f"columns.{name}", f"unknown field, expected one of: {', '.join(FIELDS)}"
 
@@ -84,7 +97,7 @@ def formats_of(kind: Kind) -> tuple[str, ...]:
 
 
 class FileHistory(msgspec.Struct, frozen=True):
-    """A file to be read as one kind of rows of one symbol."""
+    """Files to be read as one kind of rows of one symbol."""
 
     settings: FileSource
     venue: str
@@ -94,15 +107,26 @@ class FileHistory(msgspec.Struct, frozen=True):
     feed_ns: int = FEED_NS
 
     async def load(self, progress: Callable[[int, int], None] | None = None) -> Rows:
-        """The file as a tape, read in a worker thread; ticks of a `tape` stay on the disk. Raises DataError."""
-        tape = await asyncio.to_thread(self.read)
-        if progress is not None:
-            progress(len(tape), len(tape))
+        """The files as a tape, read in a worker thread; ticks of a `tape` stay on the disk. Raises DataError."""
+        return await asyncio.to_thread(self.read, progress)
+
+    def read(self, progress: Callable[[int, int], None] | None = None) -> Rows:
+        """The same without a loop."""
+        paths = files_named(self.settings.path)
+        files: list[FileRows] = []
+        for path in paths:
+            files.append(FileRows(str(path), self.read_file(path)))
+            if progress is not None:
+                done = sum(len(file.rows) for file in files)
+                progress(done, done * len(paths) // len(files))
+        tape = files[0].rows if len(files) == 1 else together(files, max_gap_ns=self.settings.max_gap)
+        if isinstance(tape, Tape) and is_streamed(tape) and len(tape) > ROWS_HELD:
+            note = "are held in memory; `data convert` makes tapes of such files, which are read as the run goes on"
+            tape.notes = (*tape.notes, f"{len(tape):,} rows {note}")
         return tape
 
-    def read(self) -> Rows:
-        """The same without a loop."""
-        path = Path(self.settings.path)
+    def read_file(self, path: Path) -> Rows:
+        """One of the files. Raises DataError."""
         origin = Origin(str(path))
         try:
             notes = _verified(path, origin)
@@ -166,16 +190,30 @@ class FileHistory(msgspec.Struct, frozen=True):
         return bars, origin, ()
 
 
+def files_named(path: str | Sequence[str]) -> list[Path]:
+    """The files meant by one name or several, each once. Raises DataError where a pattern fits none."""
+    found: dict[Path, None] = {}
+    for word in [path] if isinstance(path, str) else path:
+        is_pattern = glob.has_magic(word) and not Path(word).exists()
+        names = [one for one in sorted(glob.glob(word)) if not one.endswith(CHECKSUM)] if is_pattern else [word]
+        if not names:
+            raise Origin(word).whole(
+                "no file has such a name", "at least one file", "check `path` (it counts from the working directory)"
+            )
+        found |= dict.fromkeys(map(Path, names))
+    return list(found)
+
+
 def _verified(path: Path, origin: Origin) -> tuple[str, ...]:
     """The path is a non-empty file, and has the sha256 of the `.CHECKSUM` beside it where there is one."""
     if not path.exists():
         raise origin.whole("there is no such file", "a file", "check `path` (it counts from the working directory)")
     if not path.is_file():
         what = "is a directory" if path.is_dir() else "is no regular file"
-        raise origin.whole(what, "a file", "point `path` to one file")
+        raise origin.whole(what, "a file", "name files: `path: folder/*.csv`")
     if path.stat().st_size == 0:
-        raise origin.whole("is empty", "bars", "check the path, or fetch the file again")
-    beside = path.with_name(path.name + ".CHECKSUM")
+        raise origin.whole("is empty", "rows", "check the path, or fetch the file again")
+    beside = path.with_name(path.name + CHECKSUM)
     if not beside.is_file():
         return ()
     words = beside.read_text(encoding="ascii", errors="replace").split()

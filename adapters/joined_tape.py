@@ -18,7 +18,8 @@ INT64_MAX = 2**63 - 1
 
 
 class JoinedTape:
-    """Parts in order of time, none of them empty, as one tape with the finest scales of all."""
+    """Parts in order of time, none of them empty, as one tape with the finest scales of all. Parts are cut between
+    messages: the rows of one snapshot of a book stand in one of them."""
 
     def __init__(
         self, parts: Sequence[Rows], *, venue: str, source: str, gaps: Sequence[Gap] = (), notes: Sequence[str] = ()
@@ -140,10 +141,12 @@ class JoinedTape:
         """A part of the tape, see `Tape.between`."""
         if self.interval_ns:
             return self.load().between(start, end)
-        before = [part for part in self.parts if start is not None and part.edges.last_ts < start]
+        since = 0 if start is None else start
+        before = [part for part in self.parts if part.edges.last_ts < since]
         kept = [cut for part in self.parts[len(before) :] if len(cut := part.between(start, end))]
         if self.kind in ("depth", "l3"):
-            while before and not (kept and _begins_with_snapshot(kept[0])):
+            # A snapshot that comes after `start` does not tell what the book was at `start`.
+            while before and not (kept and kept[0].edges.first_ts < since and _begins_with_snapshot(kept[0])):
                 cut = before.pop().between(start, end)
                 if len(cut):
                     kept.insert(0, cut)

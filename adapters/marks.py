@@ -33,6 +33,7 @@ TIMES = ("date", "time", "timestamp", "fundingtime", "funding_time", "calc_time"
 RATES = ("rate", "fundingrate", "funding_rate", "last_funding_rate", "open")
 """Headers of a funding file, any case, the first that is there."""
 MARKS = ("mark", "markprice", "mark_price")
+_KLINES = msgspec.json.Decoder(list[Kline])
 RATE_MAX = 1
 """A rate is a fraction: a whole position's value per interval is no rate. Sanity, far above any venue's cap."""
 
@@ -101,7 +102,7 @@ def _json_pages(path: Path) -> tuple[Bars, Origin]:
         # Some recorders write several answers one behind the other.
         for part in text.replace(b"]][[", b"]]\n[[").splitlines():
             try:
-                rows = msgspec.json.decode(part, type=list[Kline])
+                rows = _KLINES.decode(part)
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
                 raise origin.whole(
                     f"{name} inside cannot be read as klines ({error})", "rows of 12 fields", "fetch it again"

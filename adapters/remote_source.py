@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -17,9 +18,11 @@ from adapters.downloads import Downloads, folder_of_mine
 from adapters.fetched_history import FetchedHistory
 from adapters.http import JsonReader, Judge, Retry, Sleep, WeightLimiter, session_of
 from adapters.venue_fetcher import VenueFetcher
+from core.errors import UsageError
 from core.notation import Timestamp
 from core.ports import HistorySource
 from core.tape import Kind
+from core.yaml_nodes import SECRET_REFERENCE
 
 if TYPE_CHECKING:
     import aiohttp
@@ -39,6 +42,7 @@ class RemoteSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     base_url: str | None = None
     """None: the public host. Plain http only to this machine."""
     proxy: str | None = None
+    """Or `env:NAME`: what the environment says, for a URL with a password in it."""
     timeout_s: Annotated[float, msgspec.Meta(gt=0, le=300)] = 10.0
     """Of one request, seconds; of a dump the longest silence."""
     retries: Annotated[int, msgspec.Meta(ge=0, le=20)] = 5
@@ -50,8 +54,14 @@ class RemoteSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             yield "end", f"expected a time after start ({stamp(self.start)})"
         for name in ("base_url", "dump_url", "book_url", "proxy"):
             url = getattr(self, name, None)
-            if url is not None and urlsplit(url).scheme not in ("http", "https"):
+            if url is None or (name == "proxy" and SECRET_REFERENCE.fullmatch(url)):
+                continue
+            parts = urlsplit(url)
+            if parts.scheme not in ("http", "https"):
                 yield name, "expected a URL such as https://host.example"
+            elif parts.username is not None or parts.password is not None:
+                hint = ": put it into the environment and write env:PROXY" if name == "proxy" else ""
+                yield name, f"a URL in a config names no user and no password{hint}"
 
     def open(
         self,
@@ -81,6 +91,16 @@ class RemoteSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         """The venue's fetcher under these settings. `symbol` is named in errors. Raises UsageError."""
         raise NotImplementedError
 
+    @property
+    def proxy_url(self) -> str | None:
+        """The proxy to go through. Raises UsageError where the environment does not have what it is to say."""
+        if self.proxy is None or not SECRET_REFERENCE.fullmatch(self.proxy):
+            return self.proxy
+        name = self.proxy.removeprefix("env:")
+        if name not in os.environ:
+            raise UsageError(f"`proxy: env:{name}`: the environment has no {name}; set it to the URL of the proxy")
+        return os.environ[name]
+
     @asynccontextmanager
     async def talking(
         self, line: Line, *, limiter: WeightLimiter, dumps: bool, judge: Judge | None = None
@@ -89,7 +109,7 @@ class RemoteSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         asked: dict[str, Any] = {
             "retry": Retry(retries=self.retries),
             "timeout_s": self.timeout_s,
-            "proxy": self.proxy,
+            "proxy": self.proxy_url,
             "rng": random.Random(line.seed),
             "sleep": line.sleep,
         }

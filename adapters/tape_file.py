@@ -2,6 +2,9 @@
 
 A file is one tape. Row groups hold `GROUP_ROWS` rows each, so that a long tape can be read through a window: its
 columns as they are (int64, and int8 for side, action, flags), its head as one JSON value under the schema's metadata.
+
+Columns that move in small steps are stored as differences: half the size and the time to read of the library's default
+on recorded trades, quotes and bars. Levels of a book jump between its sides, but return: they are numbered instead.
 """
 
 from __future__ import annotations
@@ -10,16 +13,17 @@ import os
 import threading
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from functools import cached_property
+from contextlib import ExitStack, closing
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 import numpy as np
 
-from adapters.columns import Origin
 from adapters.decimals import Column
+from adapters.read_ahead import read_ahead
+from adapters.tape_head import AGAIN, KEY, SCHEMA_VERSION, Head, head_of, origin_of, read_head, reading
 from core.errors import DataError
 from core.tape import (
     COLUMNS,
@@ -28,11 +32,11 @@ from core.tape import (
     NARROW,
     SNAPSHOT,
     Edges,
-    Gap,
     Kind,
     Rows,
     Tape,
     gaps_within,
+    is_number,
     lowest_of,
     snapshot_before,
     tape_hash,
@@ -40,37 +44,12 @@ from core.tape import (
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as parquet
 
-SCHEMA_VERSION = 2
-"""Changes with the columns, the head or their meaning; files of another version are refused."""
-KEY = b"anyclock_tape"
-"""Where the head stands in the schema's metadata."""
-AGAIN = "write it again from its source (a file of the cache: python -m core.run data repair)"
 GROUP_ROWS = 131_072
 """Rows of a row group: some MB in memory, enough for numpy to be quick."""
-
-
-class Head(msgspec.Struct, frozen=True):
-    """What a tape is, apart from its rows."""
-
-    schema_version: int
-    kind: Kind
-    venue: str
-    symbol: str
-    price_scale: int
-    size_scale: int
-    interval_ns: int
-    source: str
-    gaps: tuple[Gap, ...]
-    notes: tuple[str, ...]
-    tape_id: str
-    max_disorder_ns: int
-    rows: int
-    edges: Edges
-    lowest: int | None
-    answered: tuple[tuple[int, int], ...] = ()
-    """Of a file of the cache: the ranges [since, until) for which a venue has answered. What is missing inside of them
-    it does not have."""
+BOOKS = ("depth", "l3")
+"""Kinds whose prices and sizes are numbered rather than stored as differences."""
 
 
 def write_tape(
@@ -97,17 +76,22 @@ def write_tape(
         tape.edges,
         tape.lowest,
         tuple(answered),
+        _is_of_one_time(tape),
     )
+    names = COLUMNS[tape.kind]
     schema = pa.schema(
-        [pa.field(name, pa.int8() if name in NARROW else pa.int64()) for name in COLUMNS[tape.kind]],
+        [pa.field(name, pa.int8() if name in NARROW else pa.int64()) for name in names],
         metadata={KEY: msgspec.json.encode(head)},
     )
+    numbered = [name for name in names if name in NARROW or (tape.kind in BOOKS and is_number(name))]
+    stepped = {name: "DELTA_BINARY_PACKED" for name in names if name not in numbered}
+    layout: dict[str, Any] = {"compression": "zstd", "use_dictionary": numbered, "column_encoding": stepped}
     temporary = path.with_name(f".{path.name}.{threading.get_ident()}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with temporary.open("wb") as stream:
-                with parquet.ParquetWriter(stream, schema, compression="zstd", write_page_checksum=True) as writer:
+                with parquet.ParquetWriter(stream, schema, write_page_checksum=True, **layout) as writer:
                     for chunk in tape.chunks(group_rows):
                         writer.write_table(_table(chunk, schema), row_group_size=group_rows)
                 stream.flush()
@@ -139,6 +123,11 @@ def _id_of_rows(tape: Rows) -> str:
     return tape_hash(tape, lambda name: (columns[name] for columns in tape.chunks(GROUP_ROWS, (name,))))
 
 
+def _is_of_one_time(tape: Rows) -> bool:
+    windows = tape.chunks(GROUP_ROWS, ("ts_venue", "ts"))
+    return all(np.array_equal(columns["ts_venue"], columns["ts"]) for columns in windows)
+
+
 def read_tape(path: Path) -> Tape:
     """The whole tape, checked against the id it was written with. Raises DataError."""
     return open_tape(path).load()
@@ -147,14 +136,6 @@ def read_tape(path: Path) -> Tape:
 def open_tape(path: Path) -> StoredTape:
     """The tape without its rows: they are read as `chunks` asks for them. Raises DataError."""
     return StoredTape(path, read_head(path))
-
-
-def is_tape(path: Path) -> bool:
-    """Whether a Parquet file was written by `write_tape`. Raises DataError where it is no whole Parquet file."""
-    import pyarrow.parquet as parquet
-
-    with _reading(path):
-        return KEY in (parquet.read_schema(path).metadata or {})
 
 
 class _Groups(NamedTuple):
@@ -322,7 +303,7 @@ class StoredTape:
     def _index(self) -> _Groups:
         import pyarrow.parquet as parquet
 
-        with _reading(self.path):
+        with reading(self.path):
             metadata = parquet.read_metadata(self.path)
             starts, received = [0], []
             for number in range(metadata.num_row_groups):
@@ -344,25 +325,40 @@ class StoredTape:
         """Window after window of the row groups that this part touches, without the rows that are not of it."""
         import pyarrow.parquet as parquet
 
-        wanted = list(COLUMNS[self.kind] if names is None else names)
-        with _reading(self.path), parquet.ParquetFile(self.path, page_checksum_verification=True) as file:
-            if _decoded(file.schema_arrow.metadata or {}, self.path) != self.head:
-                raise _origin(self.path).whole(
+        wanted = COLUMNS[self.kind] if names is None else names
+        stands_in = {"ts": "ts_venue"} if self.head.one_time else {}
+        needed = {stands_in.get(name, name) for name in wanted}
+        stored = [name for name in COLUMNS[self.kind] if name in needed]
+        opened = partial(parquet.ParquetFile, self.path, page_checksum_verification=True)
+        with reading(self.path), ExitStack() as stack:
+            files = [stack.enter_context(opened())]
+            if head_of(files[0].schema_arrow.metadata or {}, self.path) != self.head:
+                raise origin_of(self.path).whole(
                     "was written anew while it was read", "the file of the beginning", "start again"
                 )
-            first = 0
-            for group in range(file.num_row_groups):
-                rows = file.metadata.row_group(group).num_rows
-                # Group by group: over all of them at once the library keeps what it has read.
-                if first < self._high and first + rows > self._low:
-                    at = first
-                    for batch in file.iter_batches(GROUP_ROWS, row_groups=[group], columns=wanted):
-                        columns = _columns(batch, wanted, self.path)
-                        low, high = max(self._low - at, 0), min(self._high - at, batch.num_rows)
-                        if low < high:
-                            yield {name: column[low:high] for name, column in columns.items()}
-                        at += batch.num_rows
-                first += rows
+            touched = list(self._touched(files[0].metadata))
+            if len(touched) > 1:
+                files.append(stack.enter_context(opened(metadata=files[0].metadata)))
+            jobs = (
+                partial(_batches, files[turn % len(files)], group, stored) for turn, (group, _) in enumerate(touched)
+            )
+            groups = stack.enter_context(closing(read_ahead(jobs, len(files))))
+            for batches, (_, at) in zip(groups, touched, strict=True):
+                for batch in batches:
+                    columns = _columns(batch, stored, self.path)
+                    low, high = max(self._low - at, 0), min(self._high - at, batch.num_rows)
+                    if low < high:
+                        yield {name: columns[stands_in.get(name, name)][low:high] for name in wanted}
+                    at += batch.num_rows
+
+    def _touched(self, metadata: parquet.FileMetaData) -> Iterator[tuple[int, int]]:
+        """The row groups that hold rows of this part: (number, its first row)."""
+        first = 0
+        for group in range(metadata.num_row_groups):
+            rows = metadata.row_group(group).num_rows
+            if first < self._high and first + rows > self._low:
+                yield group, first
+            first += rows
 
     def _hash(self) -> str:
         def parts_of(name: str) -> Iterator[Column]:
@@ -372,62 +368,21 @@ class StoredTape:
 
     def _check(self, tape_id: str, rows: int) -> None:
         if tape_id != self.head.tape_id or rows != self.head.rows:
-            raise _origin(self.path).whole(
+            raise origin_of(self.path).whole(
                 f"its rows give the tape id {tape_id[:12]}..., its head says {self.head.tape_id[:12]}...",
                 "the rows it was written with",
                 AGAIN,
             )
 
 
-def read_head(path: Path) -> Head:
-    """What a file says of its tape. Raises DataError."""
-    import pyarrow.parquet as parquet
-
-    if not path.is_file():
-        raise _origin(path).whole("there is no such file", "a tape", "check `path`")
-    with _reading(path):
-        metadata: dict[bytes, bytes] = parquet.read_schema(path).metadata or {}
-    return _decoded(metadata, path)
-
-
-def _decoded(metadata: dict[bytes, bytes], path: Path) -> Head:
-    if KEY not in metadata:
-        raise _origin(path).whole("is Parquet but no tape", "a file written by `write_tape`", "set `format`")
-    try:
-        version = msgspec.json.decode(metadata[KEY], type=_Versioned).schema_version
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise _no_head(path, error) from error
-    if version != SCHEMA_VERSION:
-        raise _origin(path).whole(f"is a tape of schema version {version}", f"version {SCHEMA_VERSION}", AGAIN)
-    try:
-        return msgspec.json.decode(metadata[KEY], type=Head)
-    except msgspec.DecodeError as error:
-        raise _no_head(path, error) from error
-
-
-class _Versioned(msgspec.Struct):
-    schema_version: int = 0
-
-
-def _no_head(path: Path, error: Exception) -> DataError:
-    return _origin(path).whole(f"its head is not that of a tape ({error})", "a file written by `write_tape`", AGAIN)
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """What the Parquet library raises inside, as a DataError."""
-    import pyarrow as pa
-
-    try:
-        yield
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise _origin(path).whole(f"cannot be read as a tape ({first})", "a complete Parquet file", AGAIN) from error
+def _batches(file: parquet.ParquetFile, group: int, names: Sequence[str]) -> list[pa.RecordBatch]:
+    """One row group; over all of them at once the library keeps what it has read."""
+    return list(file.iter_batches(GROUP_ROWS, row_groups=[group], columns=names, use_threads=False))
 
 
 def _columns(batch: pa.RecordBatch, names: Sequence[str], path: Path) -> dict[str, Column]:
     if batch.schema.names != names:
-        raise _origin(path).whole(
+        raise origin_of(path).whole(
             f"has the columns {', '.join(batch.schema.names)}", f"those of a tape: {', '.join(names)}", "write it again"
         )
     return {name: _numbers(batch.column(at), name, path) for at, name in enumerate(names)}
@@ -435,13 +390,11 @@ def _columns(batch: pa.RecordBatch, names: Sequence[str], path: Path) -> dict[st
 
 def _numbers(array: pa.Array, name: str, path: Path) -> Column:
     """The numbers of a column, from its memory as it is: the library's own way to numpy loads pandas."""
-    dtype = np.dtype(_dtype(name))
-    if array.null_count or str(array.type) != dtype.name:
+    expected, size = ("int8", 1) if name in NARROW else ("int64", 8)
+    if array.null_count or str(array.type) != expected:
         found = f"its column {name} is {array.type} with {array.null_count} empty cells"
-        raise _origin(path).whole(found, f"{dtype.name} in each", "write it again")
-    numbers: Column = np.frombuffer(
-        array.buffers()[1], dtype=dtype, count=len(array), offset=array.offset * dtype.itemsize
-    )
+        raise origin_of(path).whole(found, f"{expected} in each", "write it again")
+    numbers: Column = np.frombuffer(array.buffers()[1], dtype=expected, count=len(array), offset=array.offset * size)
     return numbers
 
 
@@ -454,7 +407,3 @@ def _joined(parts: list[dict[str, Column]]) -> dict[str, Column]:
     if len(parts) == 1:
         return parts[0]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-
-def _origin(path: Path) -> Origin:
-    return Origin(str(path))

@@ -9,8 +9,9 @@ import msgspec
 
 from core.decode import decode
 from core.errors import ConfigError, Problem
+from core.fee_tables import VenueFees
 from core.margin import DatedTiers
-from core.venue_rules import VenueRules
+from core.venue_rules import SharedCollateralRules, VenueRules
 from core.yaml_nodes import parse
 
 HERE = Path(__file__).parent
@@ -43,7 +44,23 @@ def load_rules(name: str) -> VenueRules:
     rules = decode(written, VenueRules, problems)
     if rules is None or problems:
         raise ConfigError(f"adapters/{folder}/rules.yaml", problems)
-    return rules if rules.kind == "spot" else msgspec.structs.replace(rules, brackets=load_brackets(name))
+    rules = msgspec.structs.replace(rules, fees=load_fees(name))
+    if rules.kind == "spot":
+        return rules
+    return msgspec.structs.replace(rules, brackets=load_brackets(name), collateral=load_collateral(name))
+
+
+def load_fees(name: str) -> VenueFees:
+    """The stored fees of a venue, by date and tier. Raises as `load_rules` does."""
+    folder, part = VENUES[name]
+    file = f"adapters/{folder}/fees.yaml"
+    node = parse((HERE / folder / "fees.yaml").read_text(encoding="utf-8"), file)
+    problems: list[Problem] = []
+    written = node.child(part)
+    fees = None if written is None else decode(written, VenueFees, problems)
+    if fees is None or problems:
+        raise ConfigError(file, problems or [Problem(node.line, part, f"no fees of {name}: restore the file")])
+    return fees
 
 
 def load_brackets(name: str) -> dict[str, list[DatedTiers]]:
@@ -60,3 +77,16 @@ def load_brackets(name: str) -> dict[str, list[DatedTiers]]:
     if problems or not brackets:
         raise ConfigError(file, problems or [Problem(node.line, part, f"no tiers of {name}: restore the file")])
     return brackets
+
+
+def load_collateral(name: str) -> SharedCollateralRules:
+    """What a venue's assets count for as margin together. Raises as `load_rules` does."""
+    folder, part = VENUES[name]
+    file = f"adapters/{folder}/collateral.yaml"
+    node = parse((HERE / folder / "collateral.yaml").read_text(encoding="utf-8"), file)
+    problems: list[Problem] = []
+    written = node.child(part)
+    rules = None if written is None else decode(written, SharedCollateralRules, problems)
+    if rules is None or problems:
+        raise ConfigError(file, problems or [Problem(node.line, part, f"no assets of {name}: restore the file")])
+    return rules

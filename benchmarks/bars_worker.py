@@ -81,7 +81,7 @@ class Quiet(EmaCross):
     def _decide(self, position_state: Any) -> None:
         held = position_state.qty
         if not held:
-            self.above = self._fast > self._slow  # type: ignore[operator]
+            self.above = self._fast > self._slow
 
 
 class GivenTape:
@@ -146,7 +146,7 @@ async def run(path: str, what: str, rows: int | None) -> None:
 def print_stages(profile: cProfile.Profile, orders: int, bars: int) -> None:
     """Own time of each stage's functions, as shares: the profiler's overhead inflates all of them alike."""
     own: Counter[str] = Counter()
-    for (file, _, name), (_, _, self_seconds, _, _) in pstats.Stats(profile).stats.items():  # type: ignore[attr-defined]
+    for (file, _, name), (_, _, self_seconds, _, _) in pstats.Stats(profile).stats.items():
         text = f"{file} {name}"
         stage = next((s for s, words in STAGES if any(word in text for word in words)), "interpreter built-ins, rest")
         own[stage] += self_seconds

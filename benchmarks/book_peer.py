@@ -25,7 +25,7 @@ MINUTE_NS = 60_000_000_000
 JIT_ROWS = 2_000
 
 
-@njit  # type: ignore[untyped-decorator]
+@njit
 def seldom(hbt: Any) -> tuple[int, int]:
     wakes = 0
     orders = 0

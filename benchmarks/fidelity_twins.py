@@ -151,6 +151,8 @@ class Desk:
             part = kernel_state.Rows(*(column[:stop] for column in rows))
             while index < stop and state.own[own]["leaves"] > 0:
                 index = self._functions.advance(part, index, FOREVER, state)
+                if index < 0:  # something happened
+                    index = ~index
                 for fill in state.fills[: state.out[kernel_state.FILLS]]:
                     row = int(number[index - 1])
                     fills.append((row, int(seen.rows.at_ms[row]), int(fill["size"]), int(fill["rule"])))

@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # As a script it sees its own folder alone; its neighbours are imported from the repository.
 sys.path.insert(0, str(ROOT))
 
-from benchmarks import peers  # noqa: E402
+from benchmarks import peers  # noqa: E402  # after the path is set
 from benchmarks.peers import PEERS, Peer  # noqa: E402
 
 Result = dict[str, Any]

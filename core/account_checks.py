@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from core.account_assets import Problem, asset_problems, guesses, said
 from core.config import AccountSection
 from core.plan import Plan
 from core.scalars import advice, nearest
-from core.venue_rules import VenueRules
-
-Problem = tuple[str, str]
-"""(place in the file, sentence)"""
 
 
 def account_problems(plan: Plan) -> Iterator[Problem]:
     """Every contradiction of the account with its venues."""
     account = plan.config.account
-    yield from _assets(plan, account)
+    yield from asset_problems(plan)
     yield from _symbols(plan, account)
     if account.position_mode == "hedge":
         for venue in plan.venues.values():
@@ -25,16 +22,9 @@ def account_problems(plan: Plan) -> Iterator[Problem]:
     yield from _leverage(plan, account)
 
 
-def _assets(plan: Plan, account: AccountSection) -> Iterator[Problem]:
-    """An asset that nothing here is paid in or settled in is a typing error, or money that would lie idle."""
-    useful = sorted({i.quote for i in plan.instruments.values()})
-    useful += sorted({i.base for i in plan.instruments.values() if i.kind == "spot"})
-    for asset in account.balances:
-        if asset not in useful:
-            yield (
-                f"account.balances.{asset}",
-                f"nothing in this run is traded or settled in {asset}, {advice(nearest(asset, useful), useful)}",
-            )
+def account_remarks(plan: Plan) -> Iterator[str]:
+    """What a run with this account assumes and nobody asked for, one sentence each."""
+    yield from guesses(plan)
 
 
 def _symbols(plan: Plan, account: AccountSection) -> Iterator[Problem]:
@@ -63,9 +53,3 @@ def _leverage(plan: Plan, account: AccountSection) -> Iterator[Problem]:
                 f"{leverage:f}x is more than the brackets of {venue.rules.name} allow for {symbol}: {most:f}x"
                 f"{said(venue.rules, 'leverage')}",
             )
-
-
-def said(rules: VenueRules, case: str) -> str:
-    """What the venue answers in a case, to be put behind a sentence; nothing where its answer is not known."""
-    answer = rules.errors.get(case)
-    return "" if answer is None else f" ({answer.code} {answer.message})"

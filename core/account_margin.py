@@ -5,21 +5,24 @@ known prices (the venue values at mark). Margins of positions are |entry value| 
 those of orders are computed at the position of now; a venue that remembers how they came may differ by that.
 
 Free is, as at the venue: isolated, wallet - margins - orders; cross, wallet + unrealized PnL - |qty| x price / leverage
-- orders; spot, balance - orders. Source: venues.md section 8.
+- orders; spot, balance - orders. Where all assets stand behind all positions it is what the whole account leaves of an
+asset (`core.shared_margin`). Source: venues.md section 8.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import ROUND_UP, Context, Decimal
 from typing import Any, Literal
 
 import msgspec
 
+from core.collateral import AssetPrice, CollateralTerms
 from core.events import PositionSide
 from core.instruments import Instrument
 from core.margin import (
     Tiers,
+    known_to,
     largest_notional,
     liquidation_price,
     liquidation_price_at_entry,
@@ -27,8 +30,9 @@ from core.margin import (
     order_margin,
     order_margin_with_fees,
 )
-from core.orders import OPEN, Order, OrderTerms, closes_only
+from core.orders import Order, OrderTerms, closes_only
 from core.portfolio import Portfolio, Position
+from core.shared_margin import SharedMargin
 from core.venue_rules import ErrorAnswer, VenueRules
 from core.working import WorkingOrders
 
@@ -56,6 +60,10 @@ class VenueTerms(msgspec.Struct, frozen=True):
     hedged: bool = False
     at_entry: bool = False
     """Whether an isolated position's maintenance margin is valued at its entry (an older rule of Bybit's)."""
+    collateral: Mapping[str, CollateralTerms] = {}
+    """By asset, what it counts for where all stand behind all positions; empty: each settle asset for its own."""
+    prices: Mapping[str, AssetPrice] = {}
+    """By asset, for the same."""
 
     @classmethod
     def of(cls, rules: VenueRules, **account: Any) -> VenueTerms:
@@ -72,7 +80,7 @@ UNKNOWN = VenueTerms()
 class _Market:
     """What one symbol's orders and positions are measured with."""
 
-    __slots__ = ("instrument", "leverage", "most", "terms")
+    __slots__ = ("instrument", "leverage", "most", "most_float", "terms")
 
     def __init__(self, instrument: Instrument, terms: VenueTerms) -> None:
         self.instrument = instrument
@@ -80,6 +88,11 @@ class _Market:
         self.leverage = terms.leverage_of(instrument.symbol)
         self.most = largest_notional(terms.tiers.get(instrument.symbol, ()), self.leverage)
         """Notional up to which this leverage is allowed; None: without end."""
+        self.most_float = float("inf") if self.most is None else float(self.most)
+
+
+def _no_fee(venue: str, symbol: str) -> Decimal:
+    return ZERO
 
 
 class AccountMargin:
@@ -91,13 +104,23 @@ class AccountMargin:
         working: WorkingOrders,
         instruments: Mapping[Key, Instrument],
         venues: Mapping[str, VenueTerms],
+        taker_of: Callable[[str, str], Decimal] = _no_fee,
     ) -> None:
-        """`venues` by name. One that is not there has leverage 1, and we do not refuse in its name."""
+        """`venues` by name. One that is not there has leverage 1, and we do not refuse in its name.
+
+        `taker_of`: (venue, symbol) to the taker rate of now, for venues that want fees free.
+        """
+        self._taker_of = taker_of
         self._portfolio = portfolio
         self._working = working
         self._instruments = instruments
         self._venues = venues
         self._markets = {key: _Market(one, venues.get(key[0], UNKNOWN)) for key, one in instruments.items()}
+        self._shared = {
+            name: SharedMargin(portfolio, name, instruments, terms.collateral, terms.prices)
+            for name, terms in venues.items()
+            if terms.collateral
+        }
         self._margins: dict[Key, tuple[int, Decimal]] = {}
         """By (venue, asset), what isolated positions leave of the wallet, and the portfolio's version it is of."""
 
@@ -121,6 +144,26 @@ class AccountMargin:
             return None
         return self._beyond_tier(market, order, qty, price) or self._short_of_margin(terms, order, qty, price)
 
+    def is_ample(self, order: OrderTerms, gross: float) -> bool:
+        """Whether `refusal` has nothing to say where all that is held, under way and wished for is worth `gross`.
+
+        Quote units, told in floats; positions at no less than their cost. No order holds more than its notional, and a
+        hundredth of it for fees; no position binds more than its value.
+        """
+        if order.venue not in self._venues:
+            return True
+        market = self._markets[order.venue, order.symbol]
+        if (order.position_side != "net") is not market.terms.hedged:
+            return False
+        if market.terms.collateral:
+            return False  # orders settled in other assets, at other prices, hold of the same account
+        if market.instrument.kind == "spot" and order.side == "sell":
+            return False  # it is the base asset that must be there
+        if gross >= market.most_float:
+            return False
+        left = self._before_orders if market.terms.cross else self._portfolio.wallet
+        return 1.01 * gross < float(left(order.venue, market.instrument.quote))
+
     def _beyond_tier(self, market: _Market, order: OrderTerms, qty: Decimal, price: Decimal) -> str | None:
         most = market.most
         if most is None:
@@ -130,6 +173,11 @@ class AccountMargin:
         notional = MATH.multiply(after, price)
         if after <= abs(held) or notional <= most:
             return None
+        if most == known_to(market.terms.tiers.get(order.symbol, ())):
+            return (
+                f"position notional would be {notional:f}, the brackets of {market.terms.name} for {order.symbol} are "
+                f"known up to {most:f} only: give the others in `instruments.{order.symbol}.brackets`"
+            )
         return (
             f"position notional would be {notional:f}, at {market.leverage:f}x its bracket ends at {most:f}: "
             f"{notional - most:f} too much{_code(market.terms, 'max_position')}"
@@ -139,7 +187,7 @@ class AccountMargin:
         if order.trigger_price is not None and not terms.trigger_holds:
             return None  # nothing is held before the trigger, and nobody knows what will be free then
         asset, needed = self.need(order, qty, price)
-        if needed <= 0 or self._is_plenty(order.venue, asset, needed):
+        if needed <= 0:
             return None
         free = self.free(order.venue, asset, without=order.id, group=order.oco)
         if needed <= free:
@@ -165,7 +213,8 @@ class AccountMargin:
         if market.terms.order_margin == "notional":
             return instrument.quote, order_margin(price, qty, leverage)
         buys = order.side == "buy"
-        return instrument.quote, order_margin_with_fees(price, qty, leverage, instrument.taker, buys=buys)
+        taker = self._taker_of(order.venue, order.symbol)
+        return instrument.quote, order_margin_with_fees(price, qty, leverage, taker, buys=buys)
 
     def sides(self, venue: str) -> tuple[PositionSide, ...]:
         """The positions a symbol can have there at one time."""
@@ -176,10 +225,19 @@ class AccountMargin:
     def free(self, venue: str, asset: str, *, without: str | None = None, group: str | None = None) -> Decimal:
         """What a new order may use of an asset, as the head of this file says. `without`: but for this order, and for
         the others of its one-cancels-the-other `group`."""
-        return MATH.subtract(self._before_orders(venue, asset), self._held_by_orders(venue, asset, without, group))
+        shared = self._shared.get(venue)
+        if shared is None:
+            return MATH.subtract(self._before_orders(venue, asset), self._held_by_orders(venue, asset, without, group))
+        left = shared.equity(self._positions(venue))
+        for whole in self._positions(venue):
+            left = MATH.subtract(left, shared.takes(self.settle(venue, whole.symbol), self._margin(whole)))
+        for settle in dict.fromkeys(i.quote for key, i in self._instruments.items() if key[0] == venue):
+            held = self._held_by_orders(venue, settle, without, group)
+            left = MATH.subtract(left, shared.takes(settle, held))
+        return MATH.divide(left, shared.takes(asset, ONE))
 
     def used(self, venue: str, asset: str) -> Decimal:
-        """Initial margin of the positions settled in an asset, and what working orders hold of it."""
+        """Initial margin of the positions settled in an asset, and what working orders hold of it; its own units."""
         total = self._held_by_orders(venue, asset, None)
         for whole in self._positions(venue, asset):
             total = MATH.add(total, self._margin(whole))
@@ -200,8 +258,12 @@ class AccountMargin:
             known = self._margins[venue, asset] = (portfolio.version, free)
         return known[1]
 
-    def _positions(self, venue: str, asset: str) -> list[Position]:
-        """Open contracts settled in an asset."""
+    def settle(self, venue: str, symbol: str) -> str:
+        """The asset that a symbol is settled or paid in."""
+        return self._instruments[venue, symbol].quote
+
+    def _positions(self, venue: str, asset: str | None = None) -> list[Position]:
+        """Open contracts settled in an asset, or (None) in any."""
         instruments = self._instruments
         return [
             whole
@@ -209,7 +271,7 @@ class AccountMargin:
             if whole.qty
             and key[0] == venue
             and instruments[key[0], key[1]].kind == "linear"
-            and instruments[key[0], key[1]].quote == asset
+            and asset in (None, instruments[key[0], key[1]].quote)
         ]
 
     def _margin(self, whole: Position) -> Decimal:
@@ -222,24 +284,6 @@ class AccountMargin:
     def _unrealized(self, whole: Position) -> Decimal:
         mark = self._portfolio.mark(whole.venue, whole.symbol)
         return ZERO if mark is None else MATH.subtract(MATH.multiply(whole.qty, mark), whole.cost)
-
-    def _is_plenty(self, venue: str, asset: str, needed: Decimal) -> bool:
-        """Whether it is there even if every open order held its whole notional: the usual case, told in floats.
-
-        No order holds more than that in the asset it is priced in, and a hundredth of it for fees.
-        """
-        room = float(self._before_orders(venue, asset)) - float(needed)
-        for key in self._working.symbols():
-            if key[0] == venue:
-                if self._markets[key].instrument.quote != asset:
-                    return False
-                for order in self._working.open_orders(*key):
-                    price = order.price if order.price is not None else order.terms.trigger_price
-                    if price is not None:
-                        room -= 1.01 * float(order.leaves * price)
-                    elif order.status in OPEN:
-                        return False  # a market order under way
-        return room > 0
 
     def _terms(self, venue: str) -> VenueTerms:
         return self._venues.get(venue, UNKNOWN)
@@ -290,6 +334,8 @@ class AccountMargin:
         if not terms.cross:
             found = liquidation_price_at_entry if terms.at_entry else liquidation_price
             return found(tiers, whole.qty, whole.cost, self._margin(whole))
+        if venue in self._shared:
+            return self._shared[venue].liquidation_price(whole, self._positions(venue), terms.tiers)
         asset = self._instruments[venue, symbol].quote
         balance = self._portfolio.wallet(venue, asset)
         for other in self._positions(venue, asset):

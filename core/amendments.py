@@ -58,6 +58,10 @@ class Amendments:
         terms = msgspec.structs.replace(terms, id=self._proposals.next_id(), qty=left)
         return self._proposals.place(ts, terms, self._proposals.trouble(terms))
 
+    def snapshot(self) -> dict[str, OrderTerms]:
+        """By the id of an order whose cancel is under way: what is to follow it."""
+        return dict(self._waiting)
+
     def forget(self, order_id: str) -> None:
         """The order ended in another way, could not be canceled, or is no longer wanted: nothing follows it."""
         self._waiting.pop(order_id, None)

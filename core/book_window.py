@@ -8,12 +8,13 @@ from typing import Any, Literal
 import numpy as np
 
 from core.errors import UsageError
-from core.ports import BookProvider
+from core.ports import BookProvider, BookReader
 
 Top = tuple[float, float, float, float]
 """Bid, bid quantity, ask, ask quantity; NaN and 0.0 for a side that is empty."""
-Read = Callable[[Literal["bid", "ask"], int | None], np.ndarray]
-"""(side, at most so many levels) to rows; raises UsageError once time has moved on."""
+Side = Literal["bid", "ask"]
+Read = Callable[[int, Side, int | None], np.ndarray]
+"""(moment, side, at most so many levels) to rows; raises UsageError once time has moved on."""
 
 
 def opener(
@@ -23,24 +24,26 @@ def opener(
 
     Functions rather than attributes hold the provider: nothing that a strategy is handed leads to the tape behind it.
     """
+    reader: BookReader | None = None
+    shown: BookWindow | None = None
 
     def open_now() -> BookWindow | None:
+        nonlocal reader, shown
         now = clock()
-        reader = books.book(*key, now)
-        if reader is None:
-            return None
+        if shown is None or shown.now != now:  # all who look in one moment look through one window
+            reader = books.book(*key, now)
+            shown = None if reader is None else BookWindow(symbol, now, reader.best(), read)
+        return shown
 
-        def read(side: Literal["bid", "ask"], count: int | None) -> np.ndarray:
-            if clock() != now:
-                raise UsageError(
-                    f"this book of {symbol} was of an earlier moment and can be read no more: ask market_data.book "
-                    "anew in each call, and keep its rows rather than itself"
-                )
-            rows = reader.levels(side, count)
-            rows.flags.writeable = False
-            return rows
-
-        return BookWindow(symbol, now, reader.best(), read)
+    def read(at: int, side: Side, count: int | None) -> np.ndarray:
+        if clock() != at or reader is None:
+            raise UsageError(
+                f"this book of {symbol} was of an earlier moment and can be read no more: ask market_data.book "
+                "anew in each call, and keep its rows rather than itself"
+            )
+        rows = reader.levels(side, count)
+        rows.flags.writeable = False
+        return rows
 
     return open_now
 
@@ -52,7 +55,7 @@ class BookWindow:
     has moved on by then.
     """
 
-    __slots__ = ("asks", "best", "bids", "now", "symbol")
+    __slots__ = ("_asks", "_bids", "_read", "best", "now", "symbol")
 
     def __init__(self, symbol: str, now: int, best: Top, read: Read) -> None:
         self.symbol = symbol
@@ -60,10 +63,23 @@ class BookWindow:
         """The moment it shows, int nanoseconds UTC: every row received by then."""
         self.best = best
         """Bid, bid quantity, ask, ask quantity; NaN and 0.0 for a side that is empty."""
-        self.bids = BookSide(read, "bid")
+        self._read = read
+        self._bids: BookSide | None = None
+        self._asks: BookSide | None = None
+
+    @property
+    def bids(self) -> BookSide:
         """Best (highest) first: `bids[:5]` is an array of five rows (price, quantity)."""
-        self.asks = BookSide(read, "ask")
+        if self._bids is None:
+            self._bids = BookSide(self._read, self.now, "bid")
+        return self._bids
+
+    @property
+    def asks(self) -> BookSide:
         """Best (lowest) first."""
+        if self._asks is None:
+            self._asks = BookSide(self._read, self.now, "ask")
+        return self._asks
 
     @property
     def best_bid(self) -> float | None:
@@ -108,10 +124,11 @@ class BookWindow:
 class BookSide:
     """One side of a book as rows (price, quantity), best first. Slices are arrays; an index is one row."""
 
-    __slots__ = ("_from", "_rows", "_side", "_whole")
+    __slots__ = ("_from", "_now", "_rows", "_side", "_whole")
 
-    def __init__(self, read: Read, side: Literal["bid", "ask"]) -> None:
+    def __init__(self, read: Read, now: int, side: Side) -> None:
         self._from = read
+        self._now = now
         self._side = side
         self._rows: np.ndarray | None = None
         self._whole = False
@@ -120,7 +137,7 @@ class BookSide:
         """At least the first `count` rows, where there are as many."""
         rows = self._rows
         if rows is None or not (self._whole or (count is not None and count <= len(rows))):
-            rows = self._rows = self._from(self._side, count)
+            rows = self._rows = self._from(self._now, self._side, count)
             self._whole = count is None or len(rows) < count
         return rows
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Context, Decimal
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -150,6 +150,19 @@ class Brackets:
     def is_leg(self, order: Order) -> bool:
         """Whether the order is one that waits for its price to close what an entry opened."""
         return order.terms.id in self._legs and order.terms.type != "market"
+
+    def snapshot(self) -> list[dict[str, Any]]:
+        """Every bracket that is not over, encodable, with ids in the place of orders."""
+        brackets = {bracket.entry.terms.id: bracket for bracket in self._entries.values()}
+        return [
+            msgspec.structs.asdict(bracket) | {"entry": order_id, "legs": list(map(self._leg_state, bracket.legs))}
+            for order_id, bracket in brackets.items()
+        ]
+
+    def _leg_state(self, leg: Leg) -> dict[str, Any]:
+        """`orders` are all that were ever sent for it: the fill of one that was replaced may still be under way."""
+        orders = [order_id for order_id, (_, one) in self._legs.items() if one is leg]
+        return msgspec.structs.asdict(leg) | {"order": leg.order and leg.order.terms.id, "orders": orders}
 
     # --- keeping them -----------------------------------------------------------------------------------------------
 

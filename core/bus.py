@@ -10,8 +10,8 @@
 from __future__ import annotations
 
 import inspect
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
+from itertools import chain, compress, islice
 from typing import Any
 
 import msgspec
@@ -21,142 +21,148 @@ from core.events import Event
 
 Handler = Callable[[Any], None] | Callable[[Any], Awaitable[None]]
 
-Plain = tuple[Callable[[Any], None], ...]
-Mixed = tuple[tuple[Callable[[Any], Any], bool], ...]
-"""Handlers, and whether each must be awaited."""
-
 QUEUE_MAXIMUM = 100_000
 """Events that one event may be followed by before the run is declared a loop. A guess: a hundred times the largest
 burst seen (a cancel-all over every order of a thousand symbols)."""
-TURNS = range(QUEUE_MAXIMUM + 1)
 
 
 class BusStatistics(msgspec.Struct, frozen=True):
     """Counts since the bus was made."""
 
     dispatched: int
+    """Of what was published; what arrives from outside is counted where it comes from."""
     waiting: int
+    """Published, and not yet followed to its end."""
     maximum: int
 
 
 class Bus:
     """Carries events from who made them to who asked for their type."""
 
-    __slots__ = ("_awaited", "_dispatched", "_known", "_plain", "_queue", "_routes", "publish")
+    __slots__ = ("_awaits", "_dispatched", "_handlers", "_queue", "_routes", "publish")
 
     def __init__(self) -> None:
-        self._queue: deque[Event] = deque()
-        self._routes: dict[type[Event], list[Subscription]] = {}
-        self._known: dict[type[Event], dict[tuple[bool, ...], tuple[Plain | None, Mixed]]] = {}
-        # What `settle` and `drain` read, per type: handlers to call, or None where one of them must be awaited.
-        self._plain = _Routes()
-        self._awaited: dict[type[Event], Mixed] = {}
+        self._queue: list[Event] = []
+        self._routes: dict[type[Event], _Route] = {}
+        self._handlers = _Handlers()
+        """By type, whom to call: those of its route who do not rest."""
+        self._awaits = False
+        """Whether any handler is a coroutine function."""
         self._dispatched = 0
         self.publish: Callable[[Event], None] = self._queue.append
         """Append an event. It reaches nobody before the event in hand has reached everybody."""
 
     def subscribe(self, kinds: type[Event] | Iterable[type[Event]], handler: Handler) -> Subscription:
         """Hear every event of exactly these types, after whoever subscribed earlier."""
-        types = (kinds,) if isinstance(kinds, type) else tuple(kinds)
-        subscription = Subscription(self, types, handler)
-        for kind in types:
-            self._routes.setdefault(kind, []).append(subscription)
-            self._known[kind] = {}
-            self._route(kind)
+        self._awaits |= inspect.iscoroutinefunction(handler)
+        places = []
+        for kind in (kinds,) if isinstance(kinds, type) else kinds:
+            route = self._routes.setdefault(kind, _Route(kind))
+            places.append((route, len(route.handlers)))
+            route.handlers.append(handler)
+            route.awake.append(False)
+        subscription = Subscription(places, self._handlers)
+        subscription.listen(True)
         return subscription
-
-    def _route(self, kind: type[Event]) -> None:
-        """Who hears a type now. The same set of listeners is put together only once."""
-        awake = tuple([subscription.awake for subscription in self._routes[kind]])
-        route = self._known[kind].get(awake)
-        if route is None:
-            hearing = [subscription for subscription in self._routes[kind] if subscription.awake]
-            mixed = tuple((s.handler, s.awaited) for s in hearing)
-            plain = None if any(s.awaited for s in hearing) else tuple(s.handler for s in hearing)
-            route = self._known[kind][awake] = (plain, mixed)
-        self._plain[kind], self._awaited[kind] = route
 
     def hears(self, kind: type[Event]) -> bool:
         """Whether anybody subscribed: an event nobody hears need not be made."""
-        return self._plain[kind] != ()
+        return self._handlers[kind] != ()
 
-    async def drain(self) -> None:
-        """Dispatch until the queue is empty, in order."""
-        for _ in TURNS:
-            if self.settle():
-                return
-            await self._dispatch_awaited()
-        raise self._endless()
+    async def drain(self, arriving: Iterable[Event] = ()) -> None:
+        """Dispatch what waits; then what arrives, one by one, each with all that follows from it."""
+        if not self._awaits:
+            self._drain_plain(arriving)
+            return
+        queue = self._queue
+        for each in chain([None], arriving):
+            if each is not None:
+                queue.append(each)
+            for event in islice(queue, QUEUE_MAXIMUM):
+                try:
+                    for handler in self._handlers[type(event)]:
+                        answer = handler(event)
+                        if inspect.isawaitable(answer):
+                            await answer
+                except Exception as error:
+                    error.add_note(f"while handling {event!r}")
+                    raise
+            self._end_of_queue()
 
-    def settle(self) -> bool:
-        """Dispatch as far as plain functions go. True: the queue is empty; False: `drain` must await somebody."""
-        queue, plain = self._queue, self._plain
-        event: Event | None = None
-        count = 0
-        try:
-            for count in TURNS:  # noqa: B007  read below: how many were dispatched
-                if not queue:
-                    return True
-                event = queue.popleft()
-                handlers = plain[type(event)]
-                if handlers is None:
-                    queue.appendleft(event)
-                    return False
-                for handler in handlers:
+    def _drain_plain(self, arriving: Iterable[Event]) -> None:
+        """`drain` where there is nothing to await, which is the rule: most of what arrives is followed by nothing."""
+        queue, handlers = self._queue, self._handlers
+        if queue:
+            self._follow()
+        for event in arriving:
+            try:
+                for handler in handlers[type(event)]:
                     handler(event)
-            raise self._endless()
-        except Exception as error:
-            error.add_note(f"while handling {event!r}")
-            raise
-        finally:
-            self._dispatched += count
+            except Exception as error:
+                error.add_note(f"while handling {event!r}")
+                raise
+            if queue:
+                self._follow()
 
-    async def _dispatch_awaited(self) -> None:
-        """The next event, which has a coroutine among its handlers."""
-        event = self._queue.popleft()
-        try:
-            for handler, awaited in self._awaited[type(event)]:
-                if awaited:
-                    await handler(event)
-                else:
+    def _follow(self) -> None:
+        """Dispatch what was published, which grows while it is read."""
+        handlers = self._handlers
+        for event in islice(self._queue, QUEUE_MAXIMUM):
+            try:
+                for handler in handlers[type(event)]:
                     handler(event)
-        except Exception as error:
-            error.add_note(f"while handling {event!r}")
-            raise
-        self._dispatched += 1
+            except Exception as error:
+                error.add_note(f"while handling {event!r}")
+                raise
+        self._end_of_queue()
 
-    def _endless(self) -> InvariantBroken:
-        return InvariantBroken(
-            f"one event was followed by too many others (maximum {QUEUE_MAXIMUM}), {len(self._queue)} more wait: "
-            "handlers answer each other without end"
-        )
+    def _end_of_queue(self) -> None:
+        """Forget what was dispatched."""
+        queue = self._queue
+        if len(queue) > QUEUE_MAXIMUM:
+            raise InvariantBroken(
+                f"one event was followed by too many others (maximum {QUEUE_MAXIMUM}), {len(queue) - QUEUE_MAXIMUM} "
+                f"more wait: handlers answer each other without end. The next one: {queue[QUEUE_MAXIMUM]!r}"
+            )
+        self._dispatched += len(queue)
+        queue.clear()
 
     def statistics(self) -> BusStatistics:
         return BusStatistics(self._dispatched, len(self._queue), QUEUE_MAXIMUM)
 
 
-class _Routes(dict[type[Event], Plain | None]):
+class _Handlers(dict[type[Event], tuple[Callable[[Any], Any], ...]]):
     """Types nobody subscribed to are heard by nobody."""
 
-    def __missing__(self, kind: type[Event]) -> Plain:
+    def __missing__(self, kind: type[Event]) -> tuple[Callable[[Any], Any], ...]:
         return ()
+
+
+class _Route:
+    """Everybody who ever asked for a type, in order, and who of them does not rest."""
+
+    __slots__ = ("awake", "handlers", "kind")
+
+    def __init__(self, kind: type[Event]) -> None:
+        self.kind = kind
+        self.handlers: list[Callable[[Any], Any]] = []
+        self.awake: list[bool] = []
 
 
 class Subscription:
     """A place in the order of handlers. It can rest: who needs bars only while something is held need not hear all."""
 
-    __slots__ = ("_bus", "_kinds", "awaited", "awake", "handler")
+    __slots__ = ("_handlers", "_places", "awake")
 
-    def __init__(self, bus: Bus, kinds: tuple[type[Event], ...], handler: Handler) -> None:
-        self._bus = bus
-        self._kinds = kinds
-        self.handler: Callable[[Any], Any] = handler
-        self.awaited = inspect.iscoroutinefunction(handler)
-        self.awake = True
+    def __init__(self, places: list[tuple[_Route, int]], handlers: _Handlers) -> None:
+        self._places = places
+        self._handlers = handlers
+        self.awake = False
 
     def listen(self, awake: bool) -> None:
         """Hear events, or rest, from the next event on; the place in the order is kept."""
         if awake is not self.awake:
             self.awake = awake
-            for kind in self._kinds:
-                self._bus._route(kind)
+            for route, place in self._places:
+                route.awake[place] = awake
+                self._handlers[route.kind] = tuple(compress(route.handlers, route.awake))

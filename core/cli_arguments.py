@@ -13,7 +13,7 @@ VERBS = {
     "check": "read a config whole, start nothing, tell every problem",
     "scenario": "run scenario files and compare with what they expect",
     "parity": "run a config as a backtest and as paper, compare event by event",
-    "data": "download market data, list what is kept, verify, repair, export it",
+    "data": "download market data, list what is kept, verify, repair, export it; make tapes of files",
     "report": "print the summary of a run again",
     "explain": "tell an order's whole story: who wanted it, its queue, why each fill happened, how it ended",
     "new-strategy": "write a strategy and its config to start from",
@@ -104,7 +104,9 @@ def parse_verb(verb: str, arguments: list[str]) -> argparse.Namespace:
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "action", choices=("download", "list", "verify", "repair", "export"), help="what to do with the cache"
+        "action",
+        choices=("download", "list", "verify", "repair", "export", "convert"),
+        help="what to do: with the cache, or (convert) with files of yours",
     )
     parser.add_argument(
         "rows", nargs="*", metavar="VENUE SYMBOL KIND [INTERVAL]", help="like: binance-usdm BTCUSDT bars 1m"
@@ -113,7 +115,8 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--set", action="append", default=[], metavar="a.b=c", help=SET_HELP)
     parser.add_argument("--from", dest="since", metavar="TIME", help="like 2025-05-04 or 2025-05-04T10:00:00Z, UTC")
     parser.add_argument("--to", dest="until", metavar="TIME", help="up to there (default: the venue's now)")
-    parser.add_argument("--out", metavar="FILE", help="export: where to, .csv or .parquet")
+    parser.add_argument("--files", nargs="+", metavar="FILE", help="convert: files to make tapes of, or patterns")
+    parser.add_argument("--out", metavar="FILE", help="export: where to, .csv or .parquet; convert: into which folder")
     parser.add_argument("--rows", dest="deep", action="store_true", help="verify: read every row, not the bytes alone")
     parser.add_argument("--cache", metavar="DIR", help="the cache's folder (default: $ANYCLOCK_CACHE, else .cache)")
     parser.add_argument("--json", action="store_true", help="list: as JSON")

@@ -1,4 +1,4 @@
-"""The verb `data`: download market data, list what is kept, check it, mend it, take it out.
+"""The verb `data`: download market data, list what is kept, check it, mend it, take it out, bring files in.
 
 stdout is the result; progress goes to stderr, on a terminal only.
 """
@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from core.compose import cache_folder, market_data, read_plan
 from core.config import TapeKind
@@ -23,7 +23,7 @@ from core.ports import Downloaded, KeptHistory
 from core.progress import Progress, wants_lines
 from core.report.plain_text import iso, printable
 
-KINDS: tuple[str, ...] = TapeKind.__args__  # type: ignore[attr-defined]  # a Literal knows its words
+KINDS: tuple[str, ...] = get_args(TapeKind)
 BARS = ("bars", "marks", "index")
 INTERRUPTED = 130
 REPAIR = "python -m core.run data repair"
@@ -43,6 +43,7 @@ def run_data(options: argparse.Namespace) -> int:
         "verify": _verify,
         "repair": _repair,
         "export": _export,
+        "convert": _convert,
     }[options.action]
     try:
         return act(market_data(root), plan, options, progress)
@@ -53,7 +54,7 @@ def run_data(options: argparse.Namespace) -> int:
 def _check(options: argparse.Namespace) -> None:
     """Refuse options that say nothing here, in one sentence. Raises UsageError."""
     action = options.action
-    named = action in ("download", "export")
+    named = action in ("download", "export", "convert")
     if options.rows and not named:
         raise UsageError(f"`data {action}` is about the whole cache: leave `{' '.join(options.rows)}` out")
     if options.config and action not in ("download", "repair"):
@@ -67,6 +68,13 @@ def _check(options: argparse.Namespace) -> None:
         raise UsageError("with --config the cache is that of the config: --set run.cache=DIR")
     if action == "download" and options.rows and options.since is None:
         raise UsageError("say from when: --from 2025-05-04")
+    if options.files and action != "convert":
+        raise UsageError(f"--files belongs to `data convert`, not to `data {action}`")
+    if action == "convert" and not (options.rows and options.files and options.out):
+        raise UsageError(
+            "say what, of which files and where to, like: data convert binance-usdm BTCUSDT trades "
+            "--files 'dumps/BTCUSDT-trades-*.zip' --out tapes"
+        )
     if action == "export" and (not options.rows or options.out is None):
         raise UsageError(
             "say what and where to: data export VENUE SYMBOL KIND [INTERVAL] --out FILE.csv or FILE.parquet"
@@ -97,7 +105,8 @@ def _download(desk: Any, plan: Any, options: argparse.Namespace, progress: Progr
 
 
 def _about(told: Downloaded) -> list[str]:
-    how = "was kept already" if not told.fetched else "downloaded"
+    downloaded = "downloaded" if told.new == told.rows else f"{told.new:,} of them new"
+    how = downloaded if told.asked else "was kept already"
     lines = [f"{told.what}: {told.rows:,} rows from {_short(told.since)} to {_short(told.until)}, {how}"]
     return [*lines, *(f"  {note}" for note in told.notes)]
 
@@ -148,7 +157,7 @@ def _list(desk: Any, plan: Any, options: argparse.Namespace, progress: Progress)
 
 
 def _verify(desk: Any, plan: Any, options: argparse.Namespace, progress: Progress) -> int:
-    count, damaged = desk.verify(progress.loading, rows=options.deep)
+    count, damaged = desk.verify(partial(progress.loading, unit="files"), rows=options.deep)
     progress.clear()
     for one in damaged:
         print(f"{one.path}: {one.reason}")
@@ -191,6 +200,17 @@ def _export(desk: Any, plan: Any, options: argparse.Namespace, progress: Progres
         print(f"  {note}", file=sys.stderr)
     for since, until in missing:
         print(f"  not in the cache: {_short(since)} to {_short(until)}", file=sys.stderr)
+    return 0
+
+
+def _convert(desk: Any, plan: Any, options: argparse.Namespace, progress: Progress) -> int:
+    venue, symbol, kind, length = _rows(options.rows)
+    for source, target, tape in desk.convert(venue, symbol, kind, length, options.files, Path(options.out)):
+        first, over = tape.edges.first_ts_venue - tape.interval_ns, tape.edges.last_ts_venue
+        print(f"{source}: {len(tape):,} rows from {_short(first)} to {_short(over)}, written to {target}", flush=True)
+        for note in tape.notes:
+            print(f"  {note}", file=sys.stderr)
+    print(f'a run reads them with: source: {{kind: file, path: "{target.parent}/*.parquet"}}')
     return 0
 
 

@@ -66,6 +66,10 @@ class ClosingOrders:
     def on_end(self, order_id: str) -> None:
         self._orders.pop(order_id, None)
 
+    def snapshot(self) -> list[str]:
+        """Ids of those that wait."""
+        return list(self._orders)
+
     def attend(self, ts: int) -> list[tuple[Order, Order]]:
         """Make them as large as their books; returns (old, new) of those that grew."""
         grown = []

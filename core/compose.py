@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from core.account_checks import account_problems
+from core.account_assets import prices_of
+from core.account_checks import account_problems, account_remarks
 from core.config import (
     Config,
     LogSection,
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
 
 LATER_VENUE_KEYS = ("account", "instruments", "simulation")
 """Of an entry of `venues`: what the design lets differ by venue, and runs do not yet."""
+UNTRADED = frozenset({"marks", "index", "funding"})
+"""Kinds of data that are no market."""
 BOOK_MODELS = ("queue", "crossed", "overlay", "trades", "stp")
 """Sections of `simulation` that bars have no use for: nothing rests in a queue there, nobody meets himself."""
 NAME_MAX = 48
@@ -98,23 +101,27 @@ class _Reader:
         instruments = self._instruments(venues)
         streams = self._streams(venues, instruments)
         self._strategies(list(venues))
-        quotes = sorted({i.quote for i in instruments.values()})
-        if len(quotes) > 1:
-            self._say("data", f"one run has one quote currency, found {', '.join(quotes)}: split the run")
-        if self.problems or not quotes:
+        if self.problems or not instruments:
             return None
+        currency = self.config.account.currency or next(iter(instruments.values())).quote
         names = {symbol: (venue, symbol) for venue, symbol in reversed(instruments)}
         names |= {f"{venue}:{symbol}": (venue, symbol) for venue, symbol in instruments}
         wallet = self.config.account.wallet
         for venue in venues.values():
-            venue.balances.setdefault(quotes[0], Decimal(0) if wallet is None else wallet)
-        self._check_money(venues, quotes[0])
+            venue.balances.setdefault(currency, Decimal(0) if wallet is None else wallet)
+            for instrument in instruments.values():
+                if instrument.venue == venue.name:
+                    venue.balances.setdefault(instrument.quote, Decimal(0))
+        self._check_money(venues, currency)
         if self.problems:
             return None
-        digest = digest_of(self.config)
-        plan = Plan(self.config, venues, instruments, streams, names, quotes[0], digest, self.warnings, self.specs)
+        digest, prices = digest_of(self.config), prices_of(self.config.account, venues, instruments, currency)
+        plan = Plan(
+            self.config, venues, instruments, streams, names, currency, digest, self.warnings, self.specs, prices
+        )
         for place, message in account_problems(plan):
             self._say(place, message)
+        self.warnings.extend(account_remarks(plan))
         return plan
 
     def _say(self, place: str, message: str) -> None:
@@ -123,6 +130,7 @@ class _Reader:
 
     def _venues(self) -> dict[str, VenuePlan]:
         from adapters.venues import VENUES, load_rules, unknown_venue
+        from sim.models import fee_problems
 
         simulation = self._simulation()
         nodes = {"": self.config.venue} if self.config.venue is not None else dict(self.config.venues or {})
@@ -140,6 +148,11 @@ class _Reader:
                 continue
             account = self.config.account
             rules = load_rules(name)
+            wrong = list(fee_problems(simulation, rules, self.config.run.start))
+            for key, message in wrong:
+                self._say(f"simulation.{key}", message)
+            if wrong:  # told; the rest of the file is checked with the venue's own fees
+                simulation = msgspec.structs.replace(simulation, fees=None, symbols={})
             self.warnings.extend(rules.guesses(self.config.run.start))
             balances = dict(account.balances)
             leverage = account.leverage if isinstance(account.leverage, dict) else {"": account.leverage}
@@ -168,14 +181,9 @@ class _Reader:
         simulation = decode(node, SimulationConfig, self.problems)
         if simulation is None or len(self.problems) > before:
             return simulation or SimulationConfig()
-        for name in BOOK_MODELS if kinds <= {"bars", "marks", "index", "funding"} else ():
+        for name in BOOK_MODELS if kinds <= {"bars", *UNTRADED} else ():
             if getattr(simulation, name) is not None:
                 self.warnings.append(f"simulation.{name} has no effect on bars")
-        fees = {"simulation": simulation.fees}
-        fees |= {f"simulation.symbols.{symbol}": models.fees for symbol, models in simulation.symbols.items()}
-        for place, model in fees.items():
-            if model is not None and model.pay_in is not None:
-                self._say(f"{place}.fees.pay_in", "not offered in runs yet: a run counts its money in one currency")
         try:
             return loaded(simulation, Path())
         except DataError as error:
@@ -241,6 +249,11 @@ class _Reader:
                 self._say(f"data[{at}].source", str(error))
                 continue
             streams.append(StreamPlan((venue.name, entry.symbol), entry.kind, interval, opened))
+        for key in instruments:
+            kinds = {stream.kind for stream in streams if stream.key == key}
+            if kinds and kinds <= UNTRADED:
+                said = f"{key[1]} has {' and '.join(sorted(kinds))} alone, which nothing can be traded at"
+                self._say("data", f"{said}: give it bars, trades, quotes or depth too")
         return streams
 
     def _strategies(self, venues: list[str]) -> None:
@@ -296,15 +309,9 @@ def instrument_of(venue: VenuePlan, symbol: str, spec: Any) -> Instrument:
     """An `Instrument` from a spec of the config or a dated row of the venue's rules; fees by symbol, model, venue."""
     from sim.models import BARS_PRESET, choose
 
-    fees = getattr(spec, "fees", None)
-    model = choose(venue.simulation, symbol, BARS_PRESET).fees
-
-    def rate(name: str) -> Decimal:
-        for holder in (fees, model, venue.rules):
-            value = getattr(holder, name, None)
-            if value is not None:
-                return Decimal(value)
-        raise AssertionError("a venue's rules always have fees")
+    model, stored = choose(venue.simulation, symbol, BARS_PRESET).fees, venue.rules.fees
+    own, off = getattr(spec, "fees", None), stored.discount_on(model.pay_in)
+    fees = model.schedule_of(symbol, spec.quote, stored, own, discount=off)
 
     def optional(name: str) -> Any:
         return getattr(spec, name, None)
@@ -328,8 +335,7 @@ def instrument_of(venue: VenuePlan, symbol: str, spec: Any) -> Instrument:
         market_step=optional("market_step"),
         min_notional=optional("min_notional"),
         max_notional=optional("max_notional"),
-        maker=rate("maker"),
-        taker=rate("taker"),
+        fees=fees,
         percent_price=optional("percent_price"),
         price_range=optional("price_range"),
         price_limit=optional("price_limit"),
@@ -401,6 +407,7 @@ async def assemble(
         tapes.append(await stream.source.load(_told(progress, stream.key[1])))
     history, played, start, end, warnings = cover(tapes, plan.config.run)
     check_grid(played, plan.instruments)
+    _check_fees(plan, start)
     plan = msgspec.structs.replace(plan, warnings=[*plan.warnings, *warnings])
     if mode == "backtest":
         from sim.outside import simulated_outside
@@ -415,6 +422,15 @@ async def assemble(
         outside = replace(outside, books=own_books(played, outside.feed_ns))
     path = journal_path() if callable(journal_path) else journal_path
     return build(plan, outside, played, history, start, end, journal_path=path, strategies=strategies or {})
+
+
+def _check_fees(plan: Plan, start: int) -> None:
+    """What only the data could tell: whether a rate is given for the run's first moment. Raises UsageError."""
+    from sim.models import fee_problems
+
+    for venue in plan.venues.values():
+        for key, message in fee_problems(venue.simulation, venue.rules, start):
+            raise UsageError(f"{plan.config.file}: simulation.{key}: {message}")
 
 
 def tape_time(speed: float | None) -> Any:

@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from core.collateral import CollateralRatios
 from core.config_checks import LEVERAGE_MAX, Mode, cross_checks
 from core.decode import Interval, Millis, Timestamp, decode
 from core.encode import to_plain, to_yaml
@@ -71,15 +72,26 @@ class AccountSection(msgspec.Struct, frozen=True):
     """`account:` what the simulated account begins with."""
 
     wallet: Annotated[Decimal, Meta(ge=0, le=1_000_000_000_000_000)] | None = None
-    """Short for `balances` in the quote asset."""
+    """Short for `balances` in the run's currency."""
     balances: dict[str, Annotated[Decimal, Meta(ge=0, le=1_000_000_000_000_000)]] = {}
     leverage: Leverage | dict[str, Leverage] = Decimal(1)
     margin_mode: Literal["isolated", "cross"] = "isolated"
     position_mode: Literal["one_way", "hedge"] = "one_way"
+    currency: Annotated[str, Meta(min_length=1, max_length=20)] | None = None
+    """What the run counts its money in: one of its settle assets; None: the quote asset of the first entry of `data`.
+    """
+    prices: dict[str, Money] | None = None
+    """Constant prices of assets, units of `currency`; None: what the data and the pegs of stablecoins say."""
+    multi_asset: bool | None = None
+    """True: all assets stand behind all positions, in cross margin. None: each settle asset for its own."""
+    collateral: dict[str, CollateralRatios] | None = None
+    """What assets count for then, in place of the venue's stored ratios."""
 
     def check(self) -> Iterable[tuple[str, str]]:
         if self.wallet is not None and self.balances:
             yield "wallet", "`wallet` is short for `balances`: give one of them"
+        if self.collateral is not None and not self.multi_asset:
+            yield "collateral", "belongs to `multi_asset: true`, which is not set"
 
 
 class DataSection(msgspec.Struct, frozen=True):

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from core.config import RunSection
 from core.errors import DataError
-from core.instruments import Instrument
+from core.instruments import Instrument, decimals_of
 from core.report.plain_text import iso
 from core.tape import Rows
 
@@ -21,6 +21,8 @@ MINUTE_NS = 60 * SECOND_NS
 UNITS = (("day", 86_400 * SECOND_NS), ("hour", 3_600 * SECOND_NS), ("minute", MINUTE_NS), ("second", SECOND_NS))
 TRADED = ("bars", "trades", "quotes", "depth", "l3")
 """Kinds that a market is made of; a run lasts as long as they do."""
+DIGITS_MAX = 15
+"""Digits that every float keeps: a strategy is shown prices as floats, and equity is marked at what it was shown."""
 
 
 class Coverage(NamedTuple):
@@ -66,16 +68,24 @@ def cover(tapes: Sequence[Rows], run: RunSection) -> Coverage:
 
 
 def check_grid(tapes: Sequence[Rows], instruments: Mapping[tuple[str, str], Instrument]) -> None:
-    """Raises DataError where a price lies below one tick: on that grid it would be nothing."""
+    """Raises DataError where a price lies below one tick, or takes more digits on the grid than a float has."""
     for tape in tapes:
-        tick = instruments[tape.venue, tape.symbol].tick
+        instrument = instruments[tape.venue, tape.symbol]
         found = tape.lowest
-        lowest = tick if found is None else Decimal(found).scaleb(-tape.price_scale)
-        if lowest < tick:
-            raise DataError(
-                f"{tape.symbol}: the tick {tick:f} is coarser than the prices of {tape.source}, which go down to "
-                f"{lowest:f}; give `instruments.{tape.symbol}.tick` the price increment of the venue"
-            )
+        if found is None:
+            continue
+        lowest = Decimal(found).scaleb(-tape.price_scale)
+        digits = decimals_of(instrument.tick) + lowest.adjusted() + 1
+        if lowest < instrument.tick:
+            fault = f"coarser than the prices of {tape.source}, which go down to {lowest:f}"
+        elif digits > DIGITS_MAX:
+            fault = f"too fine: on it {lowest:f} of {tape.source} takes {digits} digits, {DIGITS_MAX} are exact"
+        else:
+            continue
+        raise DataError(
+            f"{tape.symbol}: the tick {instrument.tick:f} is {fault}; give `instruments.{tape.symbol}.tick` the price "
+            "increment of the venue"
+        )
 
 
 def _run_beyond_data(run: RunSection, traded: Sequence[Rows], start: int, end: int) -> Iterator[str]:

@@ -108,7 +108,7 @@ def _struct_of(node: Node, members: Sequence[type[msgspec.Struct]], problems: li
     tags = {str(member.__struct_config__.tag): member for member in members}
     try:
         name = text_of(given)
-        member = _imported(name) if ":" in name else named(name, tags)
+        member = _imported(name, members) if ":" in name else named(name, tags)
     except ValueError as error:
         problems.append(Problem(given.line, given.path, str(error)))
         return FAILED
@@ -153,8 +153,10 @@ def _struct(node: Node, cls: type[msgspec.Struct], problems: list[Problem], tag_
     return built
 
 
-def _imported(name: str) -> type[msgspec.Struct]:
-    """The struct a user's own `package.module:Struct` names. Raises ValueError in one line, whatever the module did."""
+def _imported(name: str, kinds: Sequence[type[msgspec.Struct]]) -> type[msgspec.Struct]:
+    """The struct a user's own `package.module:Struct` names: it can stand for one of `kinds`, having what all of them
+    have. Raises ValueError in one line, whatever the module did.
+    """
     if not IMPORT_PATH.fullmatch(name):
         raise ValueError(f"expected an import path like package.module:Struct, found {escaped(name)}")
     module_name, _, attribute = name.partition(":")
@@ -165,6 +167,9 @@ def _imported(name: str) -> type[msgspec.Struct]:
         raise ValueError(f"cannot import {module_name}: {type(error).__name__}: {escaped(said)}") from error
     found = getattr(module, attribute, None)
     if isinstance(found, type) and issubclass(found, msgspec.Struct):
+        lacking = sorted(name for name in _shared(kinds) if not hasattr(found, name))
+        if lacking:
+            raise ValueError(f"{name} cannot stand here: it lacks {', '.join(f'`{name}`' for name in lacking)}")
         return found
     if found is not None:
         raise ValueError(f"{name} is no msgspec.Struct: a model is a struct whose fields are its settings")
@@ -176,6 +181,11 @@ def _imported(name: str) -> type[msgspec.Struct]:
 def fields_of(cls: type) -> tuple[msgspec.structs.FieldInfo, ...]:
     """A struct's fields with their types resolved."""
     return msgspec.structs.fields(cls)
+
+
+def _shared(kinds: Sequence[type[msgspec.Struct]]) -> set[str]:
+    """What every one of these structs has: settings, methods, properties."""
+    return {name for name in dir(kinds[0]) if name[0] != "_" and all(hasattr(kind, name) for kind in kinds)}
 
 
 def _is_struct(base: Any) -> bool:

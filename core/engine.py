@@ -39,7 +39,9 @@ class EngineStatus(msgspec.Struct, frozen=True):
     """made, running, ended, failed."""
     now: int
     delivered: int
+    """Events that came in."""
     dispatched: int
+    """Those, and what followed from them."""
     signals: int
 
 
@@ -54,6 +56,8 @@ class EngineParts:
     host: StrategyHost
     symbols: dict[str, tuple[str, str]]
     """Names a wish of the embedding program may use, to (venue, symbol)."""
+    hear: Callable[[type[Event]], None]
+    """Has this type of market data made into events; what is no market data needs no asking."""
     tasks: list[Callable[[], Coroutine[Any, Any, None]]] = field(default_factory=list)
     """Rim tasks, children of the engine's task group."""
     endings: list[Callable[[], None]] = field(default_factory=list)
@@ -137,10 +141,8 @@ class Engine:
             bus.publish(RunStarted(clock.now(), self.parts.name))
             host.start(clock.now())
             await bus.drain()
-            async for event in inbox:
-                bus.publish(event)
-                if not bus.settle():  # as a rule every handler is a plain function, and there is nothing to await
-                    await bus.drain()
+            async for events in inbox:
+                await bus.drain(events)
             host.stop(clock.now())
             bus.publish(RunEnded(clock.now(), self.parts.name, self.reason or "end of data"))
             await bus.drain()
@@ -199,7 +201,13 @@ class Engine:
             self.parts.inbox.put(one)
 
     def events(self, *kinds: type[Event]) -> EventStream:
-        """Events of these types from now on, as an async iterator; ends with the run."""
+        """Events of these types from now on, as an async iterator; ends with the run.
+
+        Market data comes of every symbol, and is asked for right after the engine is entered: nobody may have wanted it
+        before, and a run's tapes are played once. Raises UsageError where the run has none of it, or where it is late.
+        """
+        for kind in kinds:
+            self.parts.hear(kind)
         stream = EventStream(self.clock)
         self.parts.bus.subscribe(kinds, stream.on_event)
         self._streams.append(stream)
@@ -208,13 +216,9 @@ class Engine:
         return stream
 
     def status(self) -> EngineStatus:
-        return EngineStatus(
-            self._state,
-            self.clock.now(),
-            self.parts.inbox.statistics().delivered,
-            self.parts.bus.statistics().dispatched,
-            self.parts.host.signals,
-        )
+        delivered = self.parts.inbox.statistics().delivered
+        dispatched = delivered + self.parts.bus.statistics().dispatched
+        return EngineStatus(self._state, self.clock.now(), delivered, dispatched, self.parts.host.signals)
 
 
 class EventStream:

@@ -7,7 +7,7 @@ was known when everything of T had been heard.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -22,6 +22,8 @@ from core.price_series import PriceReader, PriceSeries, scale_of
 from core.trade import LEDGER
 
 INT64_SAFE = 2**62
+PLEDGED = "pledged"
+"""In the place of a position's side: an asset that is only held, and has the price of a contract's base."""
 CHUNK_ROWS = 65_536
 """Rows computed at once: what lies between input and result stays in the processor's cache."""
 Key = tuple[str, str]
@@ -50,37 +52,45 @@ class EquityRecorder:
         self._currency = currency
         self._interval = interval_ns
         self._start = start
-        self._columns = {
-            (*key, side): _Column(instrument, prices.get(key), feed_ns.get(key[0], 0))
-            for key, instrument in instruments.items()
-            for side in sides
-            if instrument.quote == currency
+
+        def column_of(key: Key, instrument: Instrument, *, pledged: bool = False) -> _Column:
+            rate = portfolio.quote_rate(*key, currency)
+            return _Column(instrument, prices.get(key), feed_ns.get(key[0], 0), rate, pledged=pledged)
+
+        self._columns: dict[tuple[str, str, str], _Column] = {
+            (*key, side): column_of(key, instrument) for key, instrument in instruments.items() for side in sides
         }
+        held = {key: total for key, total in portfolio.deposits.items() if total and key[1] != currency}
+        pledged = {key: i for key, i in portfolio.valued.items() if i.kind == "linear" and key in held}
+        for (venue, _), instrument in pledged.items():
+            key = (venue, instrument.symbol)
+            self._columns[*key, PLEDGED] = column_of(key, instrument, pledged=True)
+        finest = max(column.rate_scale for column in self._columns.values())
         self.scale = max(
-            [8, *(c.price_scale + c.qty_scale for c in self._columns.values())]
-            + [decimals_of(total) for total in portfolio.balances.values()]
+            [8 + finest, *(c.price_scale + c.qty_scale + c.rate_scale for c in self._columns.values())]
+            + [decimals_of(total) + finest for total in portfolio.balances.values()]
         )
         self.deposited = ZERO
-        """What base assets held at the start were worth then, quote units: part of the initial equity."""
-        bases = {(i.venue, i.base): i.symbol for i in reversed(instruments.values()) if i.kind == "spot"}
-        for (venue, base), symbol in bases.items():
-            held, mark = portfolio.deposits.get((venue, base)), portfolio.mark(venue, symbol)
-            column = self._columns.get((venue, symbol, "net"))
-            if held and mark is not None and base != currency and column is not None:
-                self.deposited += column.deposit(held, mark, self.scale)
+        """What assets with a symbol's price were worth at the start, the run's currency: part of the initial equity."""
+        for (venue, base), instrument in portfolio.valued.items():
+            mark = portfolio.mark(venue, instrument.symbol)
+            kind = "net" if instrument.kind == "spot" else PLEDGED
+            if (venue, base) in held and mark is not None:
+                self.deposited += self._columns[venue, instrument.symbol, kind].deposit(held[venue, base], mark)
         self.final_prices: dict[Key, Decimal] = {}
         """What each symbol is worth in the last row, once `finish` has made it."""
         self.deposit_gains: dict[Key, Decimal] = {}
-        """What base assets held at the start have gained by then, quote units, under the symbol that prices them."""
+        """What assets held at the start have gained by then, run's currency, under the symbol that prices them."""
         self._changes: list[int] = []
         """`ts` of every change."""
         self._cash = [portfolio.cash(currency)]
         """At the start and after every change; the columns' lists go the same way."""
         self._followed = [
-            (key[:2], portfolio.books_of(key[:2]), column, key[2]) for key, column in self._columns.items()
+            (key[:2], key[2], portfolio.books_of(key[:2]), column.notes, column.asset)
+            for key, column in self._columns.items()
         ]
-        for key, _, column, _ in self._followed:
-            column.note(ZERO, ZERO, portfolio.marks.get(key, 0.0))
+        for key, _, _, notes, _ in self._followed:
+            notes.append((ZERO, ZERO, portfolio.marks.get(key, 0.0)))
 
     def on_change(self, event: KeyedEvent) -> None:
         """A fill, funding or liquidation, booked already: note cash, positions and the prices known now."""
@@ -88,15 +98,18 @@ class EquityRecorder:
         self._changes.append(event.ts)
         self._cash.append(portfolio.cash(self._currency))
         marks = portfolio.marks
-        for key, books, column, side in self._followed:
-            if len(books) == 1 and side == "net":
-                qty, cost = books[0].qty, books[0].cost
-            else:
-                qty = cost = ZERO
-                for book in books:
-                    if book.position_side == side:
-                        qty, cost = LEDGER.add(qty, book.qty), LEDGER.add(cost, book.cost)
-            column.note(qty, cost, marks.get(key, 0.0))
+        paid_in_kind = portfolio.paid_in_kind
+        for key, side, books, notes, asset in self._followed:
+            qty = cost = ZERO
+            for book in books:
+                if book.position_side == side:
+                    # The first of a side is taken as it is: to add it to nothing would round nothing either.
+                    qty = LEDGER.add(qty, book.qty) if qty else book.qty
+                    cost = LEDGER.add(cost, book.cost) if cost else book.cost
+            if asset in paid_in_kind:  # fees that are in no book: they went at what they were worth then
+                paid, worth = paid_in_kind[asset]
+                qty, cost = LEDGER.subtract(qty, paid), LEDGER.subtract(cost, worth)
+            notes.append((qty, cost, marks.get(key, 0.0)))
 
     def finish(self, ts: int) -> EquityCurve:
         """All rows up to `ts` (inclusive), the last one at `ts` itself."""
@@ -118,8 +131,10 @@ class EquityRecorder:
         for (venue, symbol, _), column in self._columns.items():
             self.final_prices[venue, symbol] = price = column.final_price
             qty, worth = column.deposited
-            if qty:
-                self.deposit_gains[venue, symbol] = LEDGER.subtract(LEDGER.multiply(qty, price), worth)
+            paid, was = self._portfolio.paid_in_kind.get(column.asset, (ZERO, ZERO))
+            if qty or paid:
+                left = LEDGER.subtract(column.in_currency(LEDGER.subtract(qty, paid), price), worth)
+                self.deposit_gains[venue, symbol] = LEDGER.add(left, was)
         return EquityCurve(ts=times, scale=self.scale, **columns)
 
     def _worth(self, times: Any, states: Any, is_change: Any, cash: Any) -> tuple[Any, Any, Any, Any]:
@@ -134,7 +149,7 @@ class EquityRecorder:
                 value, cost, equity = value.astype(object), cost.astype(object), equity.astype(object)
             profit = value - cost
             unrealized = unrealized + profit
-            exposure = exposure + abs(value)
+            exposure = exposure if column.pledged else exposure + abs(value)
             equity = equity + (value if column.spot else profit)
         return equity, cash, unrealized, exposure
 
@@ -155,8 +170,17 @@ class EquityRecorder:
 class _Column:
     """One symbol: what was held after each change, and its price over time."""
 
-    def __init__(self, instrument: Instrument, series: PriceSeries | None, feed_ns: int) -> None:
-        self.spot = instrument.kind == "spot"
+    def __init__(
+        self, instrument: Instrument, series: PriceSeries | None, feed_ns: int, rate: Decimal, *, pledged: bool
+    ) -> None:
+        """`rate`: what one quote unit is worth in the run's currency. `pledged`: an asset only held, no exposure."""
+        self.spot = pledged or instrument.kind == "spot"
+        """Whether all that is held is worth something, not only what it has gained."""
+        self.pledged = pledged
+        self.asset = (instrument.venue, instrument.base) if self.spot else ("", "")
+        """(venue, asset) of what is held; nothing of the kind for a contract."""
+        self._rate = rate
+        self.rate_scale = decimals_of(rate)
         self._series = series
         self._reader: PriceReader | None = None
         self._feed_ns = feed_ns
@@ -167,33 +191,32 @@ class _Column:
         """In the last row that `worth` was asked for."""
         self.deposited = (ZERO, ZERO)
         """What was held from before the first trade, and what that was worth."""
-        self._qty: list[Decimal] = []
-        self._cost: list[Decimal] = []
-        self._marks: list[float] = []
+        self.notes: list[tuple[Decimal, Decimal, float]] = []
+        """Quantity, cost and price after each change."""
         self._lots = self._costs = self._prices = np.empty(0, dtype=np.int64)
 
-    def deposit(self, qty: Decimal, mark: Decimal, scale: int) -> Decimal:
-        """Hold this from before the first trade; returns what it is worth at `mark`."""
-        whole = int(qty.scaleb(self.qty_scale, LEDGER))
-        worth = LEDGER.multiply(Decimal(whole).scaleb(-self.qty_scale, LEDGER), mark)
-        self.deposited = (Decimal(whole).scaleb(-self.qty_scale, LEDGER), worth)
-        return worth
+    def deposit(self, qty: Decimal, mark: Decimal) -> Decimal:
+        """Hold this from before the first trade; returns what it is worth at `mark`, in the run's currency."""
+        held = Decimal(int(qty.scaleb(self.qty_scale, LEDGER))).scaleb(-self.qty_scale, LEDGER)
+        self.deposited = (held, self.in_currency(held, mark))
+        return self.deposited[1]
 
-    def note(self, qty: Decimal, cost: Decimal, mark: float) -> None:
-        """The state after a change."""
-        self._qty.append(qty)
-        self._cost.append(cost)
-        self._marks.append(mark)
+    def in_currency(self, qty: Decimal, price: Decimal) -> Decimal:
+        """What a quantity is worth at a price, in the run's currency."""
+        return LEDGER.multiply(LEDGER.multiply(qty, price), self._rate)
 
     def prepare(self, scale: int) -> None:
         """Turn what was noted into columns by state, for `worth`, and begin the prices anew."""
         self._reader = None if self._series is None else PriceReader(self._series)
         qty, cost = self.deposited
-        held, spent = self._qty, self._cost
-        if qty or cost:
-            held, spent = [LEDGER.add(q, qty) for q in held], [LEDGER.add(c, cost) for c in spent]
+        held: Sequence[Decimal]
+        spent: Sequence[Decimal]
+        held, spent, marks = zip(*self.notes, strict=True)
+        if qty or cost or self._rate != 1:
+            held = [LEDGER.add(q, qty) for q in held]
+            spent = [LEDGER.add(LEDGER.multiply(c, self._rate), cost) for c in spent]
         self._lots, self._costs = _mantissas(held, self.qty_scale), _mantissas(spent, scale)
-        self._prices = np.rint(np.array(self._marks) * 10.0**self.price_scale).astype(np.int64)
+        self._prices = np.rint(np.array(marks) * 10.0**self.price_scale).astype(np.int64)
 
     def worth(self, times: Any, states: Any, changes: Any, scale: int) -> tuple[Any, Any]:
         """Per row: qty x price and cost, as mantissas of `scale`. `changes` are the rows that show a change itself.
@@ -209,13 +232,14 @@ class _Column:
             told[changes] = prices[changes]
             prices = told
         self.final_price = Decimal(int(prices[-1])).scaleb(-self.price_scale, LEDGER)
-        factor = 10 ** (scale - self.price_scale - self.qty_scale)
+        rate = int(self._rate.scaleb(self.rate_scale, LEDGER))
+        factor = rate * 10 ** (scale - self.price_scale - self.qty_scale - self.rate_scale)
         if int(abs(lots).max()) * int(prices.max()) * factor >= INT64_SAFE:
             return lots.astype(object) * prices.astype(object) * factor, self._costs[states]
         return lots * prices * factor, self._costs[states]
 
 
-def _mantissas(values: list[Decimal], scale: int) -> Any:
+def _mantissas(values: Sequence[Decimal], scale: int) -> Any:
     """Values x 10^scale: int64 where they fit, else Python ints."""
     whole = [int(value.scaleb(scale, LEDGER)) for value in values]
     fits = min(whole) > -INT64_SAFE and max(whole) < INT64_SAFE

@@ -371,9 +371,10 @@ class MarginCall(KeyedEvent, frozen=True, tag=True, gc=False):
     """Signed, of this strategy's book."""
     mark: Decimal
     maintenance: Decimal
-    """Maintenance margin, quote units; cross: of the pool."""
+    """Maintenance margin, quote units; cross: of the pool; shared: of the account, in the run's currency."""
     balance: Decimal
-    """Margin and unrealized PnL of the position, quote units; cross: wallet and unrealized PnL of the pool."""
+    """Margin and unrealized PnL of the position, quote units; cross: wallet and unrealized PnL of the pool; shared:
+    what all assets count for."""
     liquidation_price: Decimal | None
 
     @property

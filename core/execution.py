@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 
@@ -96,14 +97,26 @@ class ExecutionEngine:
         self._closing = ClosingOrders(self._proposals, self._emulation, portfolio, self._look_again)
         self._keeps = self._looking = False
         """Whether anything was ever kept here; whether the timer that looks after it is set."""
+        self._fills: Subscription | None = None
         self._events: Subscription | None = None
         self._prices: Subscription | None = None
 
-    def hear(self, events: Subscription, prices: Subscription) -> None:
-        """Our places on the bus for the rarer order events and for prices: they rest until something is kept here."""
-        self._events, self._prices = events, prices
-        events.listen(False)
-        prices.listen(False)
+    def hear(self, fills: Subscription, events: Subscription, prices: Subscription) -> None:
+        """Our places on the bus for fills, rarer order events and prices: they rest until something is kept here."""
+        self._fills, self._events, self._prices = fills, events, prices
+        for place in (fills, events, prices):
+            place.listen(False)
+
+    def snapshot(self) -> dict[str, Any]:
+        """What is kept for venues that do not have it, encodable: a restart needs it beside the open orders."""
+        return {
+            "brackets": self._brackets.snapshot(),
+            "icebergs": self._icebergs.snapshot(),
+            "groups": self._groups.snapshot(),
+            "trailing": self._trailing.snapshot(),
+            "closing": self._closing.snapshot(),
+            "amendments": self._amendments.snapshot(),
+        }
 
     # --- bus handlers -----------------------------------------------------------------------------------------------
 
@@ -191,7 +204,8 @@ class ExecutionEngine:
         terms = self._terms(signal, instrument, signal.side, qty, price)
         if says_more(signal):
             self._say_more(signal, terms, trouble)
-        elif (signal.reduce_only or closes_only(terms)) and trouble is None:
+        elif trouble is None and (signal.reduce_only or closes_only(terms)):
+            self._hear_fills()
             self._proposals.reduce(signal.ts, terms)
         else:
             self._place(signal.ts, terms, trouble or self._trouble(terms))
@@ -269,7 +283,7 @@ class ExecutionEngine:
         """
         instrument = self._instruments[signal.venue, signal.symbol]
         delta = target - self._held(signal)
-        side: Side = "buy" if delta > 0 else "sell"
+        side: Side = "buy" if delta > ZERO else "sell"
         towards: list[Order] = []
         for order in self._working.open_orders(signal.venue, signal.symbol, signal.strategy):
             if order.terms.position_side != signal.position_side:
@@ -283,7 +297,7 @@ class ExecutionEngine:
         missing = abs(delta)
         for order in towards:
             missing -= order.leaves + order.hidden
-        while missing < 0:  # more is under way than is wanted: the newest orders go first
+        while missing < ZERO:  # more is under way than is wanted: the newest orders go first
             order = towards.pop()
             self._take_back(signal.ts, order)
             missing += order.leaves + order.hidden
@@ -295,11 +309,11 @@ class ExecutionEngine:
         # A stop that fires in the meantime must not make a close an opening order.
         closes = signal.close and bool(qty) and self._reducing.venue_flag(signal.venue, signal.symbol, side, qty)
         terms = self._terms(signal, instrument, side, qty, price, reduce_only=closes)
-        unpriced = self._proposals.below_a_tick(terms)
-        if unpriced is None and (not qty or self._trouble(terms) is not None):
+        trouble = self._trouble(terms)
+        if trouble is not None and self._proposals.below_a_tick(terms) is None:
             self.unsent["difference to the target is below the venue's minimum"] += 1
             return
-        self._place(signal.ts, terms, unpriced)
+        self._place(signal.ts, terms, trouble)
 
     def _is_protection(self, order: Order, side: Side, delta: Decimal) -> bool:
         """A reduce-only order that waits for its trigger, or a leg of a bracket that rests: it does not lead away from
@@ -437,8 +451,14 @@ class ExecutionEngine:
         """From here on every order's end matters."""
         if not self._keeps:
             self._keeps = True
+            self._hear_fills()
             if self._events is not None:
                 self._events.listen(True)
+
+    def _hear_fills(self) -> None:
+        """From here on fills matter: what only reduces is cut to what is left of its book."""
+        if self._fills is not None:
+            self._fills.listen(True)
 
     def _look_again(self, ts: int) -> None:
         """After all that reaches us at this moment: an order event is seldom alone."""

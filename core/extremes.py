@@ -1,26 +1,40 @@
-"""The lowest and highest price of a stretch of time, looked up in the tapes after the fact."""
+"""The lowest and highest price of stretches of time, looked up in the tapes after the fact.
+
+A stretch begins and ends with a fill. What it saw is told by the finest that knows what traded: prints, else bars, else
+the middle of the quotes, else the middle of our book at the moments at which somebody looked at it.
+
+- Bars: whole bars within the stretch count with low and high, the one it begins in with its close.
+- All else: what came after its beginning, up to and with its end. A market event comes before the fill it causes, so
+  the print that fills an entry was not seen by the position, and the one that fills the exit was.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from core.tape import Rows, Tape
+from core.price_series import LookedUp, PriceSeries, scale_of, told
+from core.tape import Column, Rows, Tape
 
 Extremes = tuple[float, float]
 """low, high."""
+FINEST = ("trades", "bars", "quotes")
+NEVER_BELOW, NEVER_ABOVE = np.iinfo(np.int64).max, np.iinfo(np.int64).min
+"""A low above all prices and a high below all stand for "nothing seen yet"."""
 
 
 class TapeExtremes:
-    """Answers for bars: whole bars within the stretch count with low and high, the one it begins in with its close."""
+    """Answers by (venue, symbol) from their tapes; from `series` where there is nothing but a book."""
 
-    def __init__(self, tapes: Iterable[Rows]) -> None:
-        self._tapes = {(tape.venue, tape.symbol): tape.load() for tape in tapes if tape.kind == "bars"}
+    def __init__(self, tapes: Sequence[Rows], series: Mapping[tuple[str, str], PriceSeries] | None = None) -> None:
+        self._series: dict[tuple[str, str], PriceSeries] = dict(series or {})
+        for kind in reversed(FINEST):  # the finest comes last, and stays
+            self._series |= {(tape.venue, tape.symbol): tape for tape in tapes if tape.kind == kind}
         self._known: dict[tuple[str, str, int, int], Extremes | None] = {}
 
     def between(self, venue: str, symbol: str, since: int, until: int) -> Extremes | None:
-        """(low, high) of what the venue traded from `since` to `until` (its time, int ns); None where no bar tells."""
+        """(low, high) of what the venue saw from `since` to `until` (its time, int ns); None where nothing tells."""
         key = (venue, symbol, since, until)
         if key not in self._known:
             self.look_up(venue, symbol, (since, until))
@@ -28,22 +42,27 @@ class TapeExtremes:
 
     def look_up(self, venue: str, symbol: str, moments: Sequence[int]) -> None:
         """Find every stretch from one of these moments (in order of time) to the next: all at once is far cheaper."""
-        since, until = np.array(moments[:-1], dtype=np.int64), np.array(moments[1:], dtype=np.int64)
-        found: Iterable[Extremes | None] = [None] * len(since)
-        tape = self._tapes.get((venue, symbol))
-        if tape is not None and len(tape):
-            found = _extremes(tape, since, until)
+        series = self._series.get((venue, symbol))
+        found: Iterable[Extremes | None] = [None] * (len(moments) - 1)
+        if series is not None:
+            edges = np.array(moments, dtype=np.int64)
+            if isinstance(series, LookedUp) or series.kind != "bars":
+                lows, highs = _of_ticks(series, edges)
+            else:
+                lows, highs = _of_bars(series.load(), edges)
+            found = _pairs(lows, highs, scale_of(series))
         for a, b, extremes in zip(moments[:-1], moments[1:], found, strict=True):
             self._known[venue, symbol, a, b] = extremes
 
 
-def _extremes(tape: Tape, since: np.ndarray, until: np.ndarray) -> Iterable[Extremes | None]:
+def _of_bars(tape: Tape, edges: Column) -> tuple[Column, Column]:
+    since, until = edges[:-1], edges[1:]
     closes = tape.columns["ts_venue"]
+    low, high = np.full(len(since), NEVER_BELOW), np.full(len(since), NEVER_ABOVE)
+    if not len(tape):
+        return low, high
     first = closes.searchsorted(since + tape.interval_ns)
     stop = closes.searchsorted(until, side="right")
-    # A price above all and one below all stand for "nothing seen yet".
-    low = np.full(len(since), np.iinfo(np.int64).max)
-    high = np.full(len(since), np.iinfo(np.int64).min)
     whole = np.flatnonzero(first < stop)
     if len(whole):
         ends = np.stack((first[whole], stop[whole]), axis=1).ravel()
@@ -55,6 +74,22 @@ def _extremes(tape: Tape, since: np.ndarray, until: np.ndarray) -> Iterable[Extr
     cut = np.flatnonzero((first > 0) & (since <= begun) & (begun <= until))
     price = tape.columns["close"][first[cut] - 1]
     low[cut], high[cut] = np.minimum(low[cut], price), np.maximum(high[cut], price)
-    unit = 10.0**tape.price_scale
-    pairs = zip((low / unit).tolist(), (high / unit).tolist(), strict=True)
+    return low, high
+
+
+def _of_ticks(series: PriceSeries, edges: Column) -> tuple[Column, Column]:
+    """One pass over the series, whose rows may be out of the venue's order."""
+    count = len(edges) - 1
+    low, high = np.full(count, NEVER_BELOW), np.full(count, NEVER_ABOVE)
+    for times, prices in told(series, "ts_venue"):
+        stretch = edges.searchsorted(times) - 1
+        within = (stretch >= 0) & (stretch < count)
+        np.minimum.at(low, stretch[within], prices[within])
+        np.maximum.at(high, stretch[within], prices[within])
+    return low, high
+
+
+def _pairs(lows: Column, highs: Column, scale: int) -> Iterable[Extremes | None]:
+    unit = 10.0**scale
+    pairs = zip((lows / unit).tolist(), (highs / unit).tolist(), strict=True)
     return (pair if pair[0] <= pair[1] else None for pair in pairs)

@@ -49,7 +49,7 @@ EXPIRED: dict[str, str] = {
 
 def rule_words(rule: str, liquidity: str, kind: str | None) -> str:
     """A sentence for a fill rule; `kind` is that of the tape which caused the fill, None where it is not known."""
-    if liquidity == "taker" and rule in ("walk", "bar"):
+    if liquidity == "taker" and rule in ("walk", "bar", "participation"):
         return TAKEN.get(kind or "", WALK)
     return RULES.get(rule, "a rule this version has no words for")
 

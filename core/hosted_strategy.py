@@ -86,8 +86,9 @@ class HostedStrategy:
         self.started_at: int | None = None
         """When the warm-up was over and the first call was made."""
         self.calls = 0
-        self.failed = False
-        self.wished = (0, 0)
+        self.failed = self.running = False
+        """`running`: the warm-up is over, and it has not failed."""
+        self.wished_at = self.wished = 0
         """The moment of its newest wishes, and how many it had then."""
         self.waiting: set[str] = set()
         self.waits_for: int | None = None
@@ -96,6 +97,8 @@ class HostedStrategy:
         """Close of the newest interval of which a bar has come."""
         self.timer: Any = None
         self.single = len(self.names) == 1
+        self.speaks_of_all = not self.single and (spec.together or spec.timer_ns is not None)
+        """Its answers mean no symbol by themselves: each must name its own."""
 
     @property
     def is_simple(self) -> bool:

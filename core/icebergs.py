@@ -93,6 +93,10 @@ class Icebergs:
             new.hidden = iceberg.hidden
             self._shown[new.terms.id] = iceberg
 
+    def snapshot(self) -> dict[str, Iceberg]:
+        """What waits behind each part that is shown, by the id of the part."""
+        return {order_id: msgspec.structs.replace(iceberg) for order_id, iceberg in self._shown.items()}
+
     def _next(self, ts: int, terms: OrderTerms, iceberg: Iceberg, trouble: str | None) -> Order:
         """The next part; a last one that would be too small to be an order comes with the one before it."""
         shown = min(iceberg.display, iceberg.hidden)

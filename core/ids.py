@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import count
+
 
 class CountedIds:
     """`<prefix>-1`, `<prefix>-2`, … For simulated runs; the prefix comes from the config's hash and the seed."""
 
-    __slots__ = ("_count", "_prefix")
+    __slots__ = ("next",)
 
     def __init__(self, prefix: str) -> None:
-        self._prefix = prefix
-        self._count = 0
-
-    def next(self) -> str:
-        self._count += 1
-        return f"{self._prefix}-{self._count}"
+        self.next: Callable[[], str] = map(f"{prefix}-".__add__, map(str, count(1))).__next__

@@ -14,6 +14,7 @@ import msgspec
 
 from core.events import Side
 from core.price_filters import PercentPrice, PriceLimit, PriceRange
+from core.tariff import FeeSchedule
 
 GRID_TOLERANCE = 1e-9
 """Fraction of a tick or step within which a float counts as on the grid."""
@@ -43,9 +44,8 @@ class Instrument(msgspec.Struct, frozen=True, dict=True):
     market_step: Decimal | None = None
     min_notional: Decimal | None = None
     max_notional: Decimal | None = None
-    maker: Decimal = Decimal(0)
-    """Maker fee, fraction of notional; negative is a rebate."""
-    taker: Decimal = Decimal(0)
+    fees: FeeSchedule = FeeSchedule()
+    """What its fills cost, by date."""
     percent_price: PercentPrice | None = None
     """How far from the venue's reference price a limit may be written."""
     price_range: PriceRange | None = None
@@ -87,7 +87,8 @@ class Instrument(msgspec.Struct, frozen=True, dict=True):
 
     def price_away(self, price: float, side: Side) -> Decimal:
         """The tick at or beyond `price` on the side that costs us: up for a buy, down for a sell."""
-        return self.tick * (self._up(price, self.tick_float) if side == "buy" else self._down(price, self.tick_float))
+        ticks = price / self.tick_float
+        return self.tick * (math.ceil(ticks - GRID_TOLERANCE) if side == "buy" else math.floor(ticks + GRID_TOLERANCE))
 
     def price_nearest(self, price: float) -> Decimal:
         """The nearest tick, half away from zero; for market prices that are already meant to be on the grid."""
@@ -95,7 +96,7 @@ class Instrument(msgspec.Struct, frozen=True, dict=True):
 
     def qty_down(self, qty: float) -> Decimal:
         """The largest multiple of the step that is not above `qty`; what is below a step is lost."""
-        return self.step * self._down(qty, self.step_float)
+        return self.step * math.floor(qty / self.step_float + GRID_TOLERANCE)
 
     # --- decimals onto the grid -------------------------------------------------------------------------------------
 
@@ -112,14 +113,6 @@ class Instrument(msgspec.Struct, frozen=True, dict=True):
         if side == "sell" and ticks * self.tick != price:
             ticks += 1
         return ticks * self.tick
-
-    @staticmethod
-    def _up(value: float, unit: float) -> int:
-        return math.ceil(value / unit - GRID_TOLERANCE)
-
-    @staticmethod
-    def _down(value: float, unit: float) -> int:
-        return math.floor(value / unit + GRID_TOLERANCE)
 
 
 def decimals_of(unit: Decimal) -> int:

@@ -14,7 +14,7 @@ import struct
 import threading
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from itertools import compress
+from itertools import chain, compress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -40,8 +40,8 @@ class Journal:
     """Hears events, keeps the digest, and writes records where a path was given.
 
     Events are frozen, so they are only collected as they come and encoded many at a time: `collect` is a list's own
-    append. What starts a chain of events (signals, commands, timers) comes to `on_batch`, which looks at the heap's
-    size.
+    append. What starts a chain of events (signals, cancels, amends, timers) comes to `on_batch`, which looks at the
+    heap's size.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Journal:
         events, encode, counted = self._events, self._encode, self._counted
         if not events:
             return
-        records = [encode(event) for event in events]
+        records = list(map(encode, events))
         digested = list(compress(records, map(counted.__contains__, map(type, events))))
         events.clear()
         self.events += len(digested)
@@ -113,12 +113,8 @@ class Journal:
 
 def frame(records: list[bytes]) -> bytes:
     """Length and checksum before each record."""
-    crc32, pack = zlib.crc32, HEAD.pack
-    parts: list[bytes] = []
-    for record in records:
-        parts.append(pack(len(record), crc32(record)))
-        parts.append(record)
-    return b"".join(parts)
+    heads = map(HEAD.pack, map(len, records), map(zlib.crc32, records))
+    return b"".join(chain.from_iterable(zip(heads, records, strict=True)))
 
 
 def segment_path(path: Path, number: int) -> Path:
@@ -217,6 +213,8 @@ class _Writer:
                     self._file = self._open(segment_path(self._path, self._segment))
                 else:
                     self._file.write(item)
+                    if self._queue.empty():  # a run that is killed now has at least what it handed over
+                        self._file.flush()
             except OSError as error:
                 self._error = self._refused(error)
             except DataError as error:

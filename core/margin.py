@@ -19,9 +19,6 @@ from core.notation import Timestamp
 
 ZERO = Decimal(0)
 MATH = Context(prec=34)
-INFINITE = float("inf")
-ROUGH = 1e-9
-"""Relative: floats are right to about 1e-15 after a handful of operations."""
 
 
 class Tier(msgspec.Struct, frozen=True):
@@ -32,6 +29,7 @@ class Tier(msgspec.Struct, frozen=True):
     mmr: Decimal
     """Maintenance margin rate, fraction of notional."""
     max_leverage: Decimal
+    """0: what lies beyond is not known, and no position may grow into it."""
     cum: Decimal
     """Maintenance amount, quote units: subtracted from notional x mmr."""
 
@@ -70,6 +68,8 @@ class DatedTiers(msgspec.Struct, frozen=True):
 
     since: Timestamp
     tiers: list[WrittenTier]
+    known_to: Decimal | None = None
+    """Notional where the last tier ends and no further one is known; None: it has no end."""
 
 
 class ContractTerms(msgspec.Struct, frozen=True):
@@ -78,9 +78,6 @@ class ContractTerms(msgspec.Struct, frozen=True):
     tiers: Tiers = ()
     liquidation_fee: Decimal = ZERO
     """Fraction of notional, charged in cross margin."""
-    funding_interval_h: int = 8
-    funding_cap: Decimal | None = None
-    funding_floor: Decimal | None = None
     call_tiers: Tiers = ()
     """`tiers` as `scaled` makes them for the venue's margin calls; empty: there are none."""
 
@@ -116,7 +113,17 @@ def tiers_at(dated: Sequence[DatedTiers], at: int | None) -> Tiers:
     if not dated:
         return ()
     valid = [row for row in dated if at is None or row.since <= at]
-    return tiers_of((valid[-1] if valid else dated[0]).tiers)
+    row = valid[-1] if valid else dated[0]
+    tiers = tiers_of(row.tiers)
+    if row.known_to is None:
+        return tiers
+    last = tiers[-1]
+    return (*tiers, Tier(row.known_to, last.mmr, ZERO, last.cum))
+
+
+def known_to(tiers: Tiers) -> Decimal | None:
+    """The notional up to which brackets are known; None where they have no end, or none are known."""
+    return tiers[-1].floor if tiers and not tiers[-1].max_leverage else None
 
 
 def tier_of(tiers: Tiers, notional: Decimal) -> Tier:
@@ -172,21 +179,6 @@ def liquidation_price_at_entry(tiers: Tiers, qty: Decimal, value: Decimal, margi
     spare = MATH.subtract(margin, maintenance_margin(tiers, abs(value)))
     price = MATH.divide(MATH.subtract(value, spare), qty)
     return price if price > 0 else None
-
-
-def safe_price(tiers: Tiers, qty: Decimal, value: Decimal, margin: Decimal) -> float:
-    """A price which the mark meets before it meets `liquidation_price`, for a search that only wants to know "not yet".
-
-    From an isolated position's entry to here maintenance is at most notional x MMR, with the MMR of the entry's bracket
-    for a long, of twice its notional for a short: the exact one lies behind, where cums are not negative.
-    """
-    held, spent = float(qty), float(value)
-    rate = float(tier_of(tiers, abs(value) if qty > 0 else 2 * abs(value)).mmr)
-    slope = abs(held) * rate - held
-    if slope >= 0 and held > 0:
-        return INFINITE
-    price = (float(margin) - spent) / slope
-    return price * (1 + ROUGH) if held > 0 else price * (1 - ROUGH)
 
 
 def bankruptcy_price(qty: Decimal, value: Decimal, balance: Decimal) -> Decimal:

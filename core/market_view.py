@@ -225,17 +225,22 @@ class MarketView(SymbolView):
     come in time.
     """
 
-    __slots__ = ("_shown", "_views", "event", "missing", "now", "symbols")
+    __slots__ = ("_shown", "_views", "called_at", "event", "missing", "symbols")
 
     def __init__(self, views: Mapping[str, SymbolView]) -> None:
         self._views = dict(views)
         self.symbols = tuple(views)
         self.missing: tuple[str, ...] = ()
-        self.now = 0
-        """`ts` of the event in hand, int nanoseconds UTC."""
+        self.called_at = 0
+        """When a timer is the reason for this call: its moment."""
         self.event: MarketEvent | None = None
         """The bar, trade, quote or book update that is the reason for this call; None where a timer is."""
         self.show(next(iter(views.values())))
+
+    @property
+    def now(self) -> int:
+        """`ts` of the event in hand, int nanoseconds UTC."""
+        return self.called_at if self.event is None else self.event.ts
 
     def show(self, view: SymbolView) -> None:
         """Make a symbol the one that plain attributes speak of."""

@@ -183,6 +183,11 @@ def timestamp_ns(text: str) -> int:
     return _TimestampNotation().read(text)
 
 
+def timestamp_text(at: int) -> str:
+    """A moment in int nanoseconds UTC as `timestamp_ns` reads it."""
+    return _TimestampNotation().write(at)
+
+
 Timestamp = Annotated[int, _TimestampNotation()]
 """A moment, int nanoseconds UTC; written as ISO-8601 date or time."""
 Millis = Annotated[int, _MillisNotation()]

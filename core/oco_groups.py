@@ -8,6 +8,7 @@ order that came to a group when it had happened already is taken back.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
@@ -80,6 +81,15 @@ class OcoGroups:
         group = self._of.get(old.terms.id)
         if group is not None and not group.first:
             self.add(group, new)
+
+    def snapshot(self) -> list[dict[str, Any]]:
+        """Groups of which an order may still act, encodable, with the ids of those orders."""
+        alive = {group.id for group in self._of.values()}
+        return [
+            {"key": key, "id": group.id, "first": group.first, "orders": [order.terms.id for order in group.orders]}
+            for key, group in self._groups.items()
+            if group.id in alive
+        ]
 
     def attend(self, ts: int) -> None:
         """Take back what is left of the groups that have happened."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from core.collateral import AssetPrice, CollateralTerms, collateral_at, terms_of
 from core.config import Config
 from core.instruments import Instrument
 from core.margin import Tiers, tiers_at, tiers_of
@@ -55,6 +56,9 @@ class Plan(msgspec.Struct, frozen=True):
     """For the run's summary, one sentence each. Loading the data adds what it does not cover."""
     specs: dict[str, Any] = {}
     """By symbol, `sim.scenario_market.InstrumentSpec` where the config has one: brackets, funding bounds."""
+    prices: dict[Key, AssetPrice] = {}
+    """By (venue, asset): what each asset that a venue holds for us is worth in `currency`; without those nobody prices.
+    """
 
     def tiers(self, key: Key, start: int | None) -> Tiers:
         """Maintenance tiers of a symbol on the day of `start` (ns): the config's own, else the venue's stored ones."""
@@ -62,6 +66,27 @@ class Plan(msgspec.Struct, frozen=True):
         if spec is not None and spec.brackets is not None:
             return tiers_of(spec.brackets)
         return tiers_at(self.venues[key[0]].rules.brackets.get(key[1], []), start)
+
+    @property
+    def rates(self) -> dict[str, Decimal]:
+        """Constant prices by asset, those of all settle assets among them; the currency's own is 1."""
+        return {asset: price.times for (_, asset), price in self.prices.items() if price.symbol is None}
+
+    def prices_at(self, venue: str) -> dict[str, AssetPrice]:
+        """`prices` of one venue, by asset."""
+        return {asset: price for (name, asset), price in self.prices.items() if name == venue}
+
+    def collateral(self, venue: str, start: int | None) -> dict[str, CollateralTerms]:
+        """What assets count for together on the day of `start` (ns): the config's own, else the venue's stored ratios.
+
+        Empty where each settle asset stands for itself.
+        """
+        account, rules = self.config.account, self.venues[venue].rules.collateral
+        if not account.multi_asset or rules is None:
+            return {}
+        stored = {asset: collateral_at(rows, start) for asset, rows in rules.assets.items()}
+        given = {asset: terms_of(ratios) for asset, ratios in (account.collateral or {}).items()}
+        return {asset: terms for asset, terms in (stored | given).items() if terms is not None}
 
     def maintenance_at_entry(self, venue: str) -> bool:
         """Whether maintenance of an isolated position is valued at entry, where the venue leaves that to a model."""

@@ -14,8 +14,10 @@ fills and fundings. Both sides are added up apart, so an error in the cost rule 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
 from decimal import ROUND_HALF_EVEN, Context, Decimal, getcontext, setcontext
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -35,6 +37,7 @@ from core.events import (
 from core.instruments import Instrument
 
 ZERO = Decimal(0)
+ONE = Decimal(1)
 EIGHT = Decimal("1e-8")
 FORCED = Decimal("1e-16")
 """Grid of the cash that a close by the venue moves: price x qty, at a bankruptcy price of up to 34 digits."""
@@ -42,6 +45,11 @@ BookKey = tuple[str, str, str, str]
 """(venue, symbol, position_side, strategy)"""
 PositionKey = tuple[str, str, str]
 """(venue, symbol, position_side)"""
+
+
+Keys = tuple[int, int | None, str, str, PositionSide, str, str]
+KEYS: Callable[[Any], Keys] = attrgetter("ts", "ts_venue", "venue", "symbol", "position_side", "strategy", "session")
+"""What an event of ours begins with, of the event that is its cause; from the third to the sixth it is a BookKey."""
 
 
 class Position(msgspec.Struct):
@@ -92,8 +100,12 @@ class Portfolio:
         instruments: dict[tuple[str, str], Instrument],
         balances: dict[tuple[str, str], Decimal],
         publish: Callable[[Event], None],
+        rates: Mapping[str, Decimal] | None = None,
+        valued: Mapping[tuple[str, str], str] | None = None,
     ) -> None:
-        """`balances` by (venue, asset)."""
+        """`balances` by (venue, asset). `rates`: constant prices by asset, in the run's currency. `valued`: by (venue,
+        asset), the symbol of the venue whose price an asset that is only held has.
+        """
         self._context = Context(prec=34)
         self._instruments = instruments
         self._publish = publish
@@ -106,18 +118,23 @@ class Portfolio:
         """The books of those that several strategies hold."""
         self.balances: dict[tuple[str, str], Decimal] = dict(balances)
         """Total per (venue, asset)."""
-        self.marks: dict[tuple[str, str], float] = {}
-        """Our last known price per (venue, symbol)."""
+        self._marks: dict[tuple[str, str], float] = {}
+        self._newest: deque[Bar] = deque(maxlen=1)
+        self.keep_bar = self._newest.append
+        """Hears bars in the place of `on_bar` where those of one market are all that tells a price: the newest is kept,
+        and read when somebody asks for `marks`."""
         self._exact: dict[tuple[str, str], tuple[float, Decimal]] = {}
         self.deposits: dict[tuple[str, str], Decimal] = dict(balances)
         self.version = 0
         """Grows with every change of a position or a balance."""
-        self._floats_of = -1
-        """The version that the floats below were taken of."""
-        self._cash_floats: dict[tuple[str, str], float] = {}
-        self._open_floats: list[tuple[tuple[str, str], float, float]] = []
-        """(venue, symbol), qty, cost of linear books that are not flat."""
-        self._spot = {(i.venue, i.base): i for i in reversed(instruments.values()) if i.kind == "spot"}
+        self._rates = rates or {}
+        self.valued = {(i.venue, i.base): i for i in reversed(instruments.values()) if i.kind == "spot"}
+        """Assets that have a symbol's price: those that spot trades, and those that are only held."""
+        self.valued |= {key: instruments[key[0], symbol] for key, symbol in (valued or {}).items()}
+        self.fee_worth: dict[str, Decimal] = {}
+        """By fill, what a fee was worth that neither the quote nor what was bought paid, quote units of its symbol."""
+        self.paid_in_kind: dict[tuple[str, str], tuple[Decimal, Decimal]] = {}
+        """Of such fees, by (venue, asset): how much of the asset, and what it was worth when it was paid."""
         self._flowed: dict[tuple[str, str], Decimal] = dict(balances)
         """Deposits and the signed cash flow of every fill and funding: what conservation is checked against."""
         self._cost: dict[tuple[str, str], Decimal] = dict.fromkeys(balances, ZERO)
@@ -126,24 +143,25 @@ class Portfolio:
 
     def on_bar(self, bar: Bar) -> None:
         """Remember the close as our last known price."""
-        self.marks[bar.venue, bar.symbol] = bar.close
+        self._marks[bar.venue, bar.symbol] = bar.close
 
     def on_fill(self, fill: OrderFilled) -> None:
         """Book a fill: position, balances, conservation, and the account events that say so."""
-        page = self._pages.get((fill.venue, fill.symbol, fill.position_side, fill.strategy)) or self._open_page(fill)
+        keys = KEYS(fill)
+        page = self._pages.get(keys[2:6]) or self._open_page(fill)
         # One swap of the context and operators cost a third of calling the context's own methods.
         caller = getcontext()
         setcontext(self._context)
         try:
             if page.instrument.kind == "spot":
-                self._book_spot(fill, page)
+                self._book_spot(fill, keys, page)
             else:
-                self._book_linear(fill, page)
+                self._book_linear(fill, keys, page)
         finally:
             setcontext(caller)
         book, step = page.book, page.step
         if -step < book.qty < step:  # flat, but for dust that no order could trade
-            self._tell_closed(fill, book)
+            self._tell_closed(keys, book)
 
     def _open_page(self, fill: OrderFilled) -> _Page:
         """The first fill of a book."""
@@ -179,11 +197,12 @@ class Portfolio:
         book.funding += event.amount
         asset = (event.venue, instrument.quote)
         self._flowed[asset] += event.amount
-        self._move(event, asset, event.amount, "funding")
+        self._move(KEYS(event), asset, event.amount, "funding")
 
     def on_liquidation(self, event: PositionLiquidated) -> None:
         """Close what the venue closed of a book, at its price; what it bears of the loss comes back in."""
-        page = self._pages.get((event.venue, event.symbol, event.position_side, event.strategy))
+        keys = KEYS(event)
+        page = self._pages.get(keys[2:6])
         if page is None or abs(page.book.qty) < event.qty:
             raise InvariantBroken(f"{event.cause} of more than `{event.strategy}` holds of {event.symbol}: {event!r}")
         book, asset = page.book, page.asset
@@ -197,8 +216,8 @@ class Portfolio:
             book.fees += event.fee
             if page.whole is not book:
                 _change(page.whole, event.price, qty, value)
-            self._tell(event, book, realized)
-            total = self._move(event, asset, realized - event.fee + event.insured, event.cause)
+            self._publish(PositionChanged(*keys, book.qty, book.cost, realized))
+            total = self._move(keys, asset, realized - event.fee + event.insured, event.cause)
             self._cost[asset] += book.cost - cost
             self._flowed[asset] += event.insured - value - event.fee
             if total - self._cost[asset] != self._flowed[asset]:
@@ -206,11 +225,11 @@ class Portfolio:
         finally:
             setcontext(caller)
         if not book.qty:
-            self._tell_closed(event, book)
+            self._tell_closed(keys, book)
 
     # --- booking, in the ledger's own context ------------------------------------------------------------------------
 
-    def _book_linear(self, fill: OrderFilled, page: _Page) -> None:
+    def _book_linear(self, fill: OrderFilled, keys: Keys, page: _Page) -> None:
         book, asset = page.book, page.asset
         qty = fill.qty if fill.side == "buy" else -fill.qty
         value = fill.price * qty
@@ -224,11 +243,12 @@ class Portfolio:
             delta, paid = realized, value
             other = (fill.venue, fill.fee_asset)
             self._flowed[other] = self._flowed.get(other, ZERO) - fee
-            self._move(fill, other, -fee, "fee")
+            self._move(keys, other, -fee, "fee")
+            self._value_fee(fill, page)
         if page.whole is not book:
             _change(page.whole, fill.price, qty, value)
-        self._tell(fill, book, realized)
-        total = self._move(fill, asset, delta, "fill")
+        self._publish(PositionChanged(*keys, book.qty, book.cost, realized))
+        total = self._move(keys, asset, delta, "fill")
         self._cost[asset] = cost = self._cost[asset] + (book.cost - cost)
         self._flowed[asset] = flowed = self._flowed[asset] - paid
         if total - cost != flowed:
@@ -238,86 +258,61 @@ class Portfolio:
                 f"{flowed - deposited} after {fill!r}"
             )
 
-    def _book_spot(self, fill: OrderFilled, page: _Page) -> None:
+    def _book_spot(self, fill: OrderFilled, keys: Keys, page: _Page) -> None:
         """Assets change hands at once: the wallet holds base and quote, the book remembers what the base cost."""
         book, instrument = page.book, page.instrument
         qty = fill.qty if fill.side == "buy" else -fill.qty
         value = fill.price * qty
-        base_fee = fill.fee if fill.fee_asset == instrument.base else ZERO
-        realized = _change(book, fill.price, qty, value)
+        base_fee = fill.fee if qty > 0 and fill.fee_asset == instrument.base else ZERO
+        # What the fee took of the base never becomes part of the position, nor does it close any of it.
+        held = qty - base_fee
+        realized = _change(book, fill.price, held, fill.price * held)
         if page.whole is not book:
-            _change(page.whole, fill.price, qty, value)
-            page.whole.qty -= base_fee
-            page.whole.cost -= base_fee * fill.price
+            _change(page.whole, fill.price, held, fill.price * held)
         if base_fee:
-            # What the fee took of the base is not held: it leaves at the price it was just bought for.
-            book.qty -= base_fee
-            book.cost -= base_fee * fill.price
             book.fees += base_fee * fill.price
         elif fill.fee_asset == instrument.quote:
             book.fees += fill.fee
-        self._tell(fill, book, realized)
+        else:
+            self._value_fee(fill, page)
+        self._publish(PositionChanged(*keys, book.qty, book.cost, realized))
         deltas = {instrument.base: qty, instrument.quote: -value}
         deltas[fill.fee_asset] = deltas.get(fill.fee_asset, ZERO) - fill.fee
         for name, delta in deltas.items():
             asset = (fill.venue, name)
             self._flowed[asset] = flowed = self._flowed.get(asset, ZERO) + delta
-            if self._move(fill, asset, delta, "fill") != flowed:
+            if self._move(keys, asset, delta, "fill") != flowed:
                 raise InvariantBroken(f"{name} is not conserved after {fill!r}")
 
-    def _tell_closed(self, cause: OrderFilled | PositionLiquidated, book: Position) -> None:
+    def _value_fee(self, fill: OrderFilled, page: _Page) -> None:
+        """A fee that is paid from what the account has is worth what its asset is worth now, if anybody knows."""
+        asset, instrument = (fill.venue, fill.fee_asset), page.instrument
+        own = self.valued.get(asset) is instrument
+        price = fill.price if own else self._price_in(asset, instrument.quote)
+        if price is not None:
+            worth = self.fee_worth[fill.fill_id] = fill.fee * price
+            page.book.fees += worth
+            paid, before = self.paid_in_kind.get(asset, (ZERO, ZERO))
+            self.paid_in_kind[asset] = (paid + fill.fee, before + worth)
+
+    def _price_in(self, asset: tuple[str, str], quote: str) -> Decimal | None:
+        """Our last known price of a (venue, asset), units of `quote`; None where it has none."""
+        valued = self.valued.get(asset)
+        if valued is None:
+            return self.rate(asset[1], quote)
+        mark, rate = self.mark(asset[0], valued.symbol), self.rate(valued.quote, quote)
+        return None if mark is None or rate is None else mark * rate
+
+    def _tell_closed(self, keys: Keys, book: Position) -> None:
         realized, book.realized_since_flat = book.realized_since_flat, ZERO
-        self._publish(
-            PositionClosed(
-                cause.ts,
-                cause.ts_venue,
-                cause.venue,
-                cause.symbol,
-                cause.position_side,
-                cause.strategy,
-                cause.session,
-                realized,
-            )
-        )
+        self._publish(PositionClosed(*keys, realized))
 
-    def _tell(self, fill: OrderFilled | PositionLiquidated, book: Position, realized: Decimal) -> None:
-        self._publish(
-            PositionChanged(
-                fill.ts,
-                fill.ts_venue,
-                fill.venue,
-                fill.symbol,
-                fill.position_side,
-                fill.strategy,
-                fill.session,
-                book.qty,
-                book.cost,
-                realized,
-            )
-        )
-
-    def _move(
-        self, cause: OrderFilled | FundingPaid | PositionLiquidated, asset: tuple[str, str], delta: Decimal, reason: str
-    ) -> Decimal:
+    def _move(self, keys: Keys, asset: tuple[str, str], delta: Decimal, reason: str) -> Decimal:
         """Change a balance and say so; returns the new total."""
         total = self.balances.get(asset, ZERO) + delta
         self.balances[asset] = total
         self.version += 1
-        self._publish(
-            BalanceChanged(
-                cause.ts,
-                cause.ts_venue,
-                cause.venue,
-                cause.symbol,
-                cause.position_side,
-                cause.strategy,
-                cause.session,
-                asset[1],
-                delta,
-                total,
-                reason,
-            )
-        )
+        self._publish(BalanceChanged(*keys, asset[1], delta, total, reason))
         return total
 
     def snapshot(self) -> dict[str, Any]:
@@ -330,6 +325,18 @@ class Portfolio:
         }
 
     # --- queries ----------------------------------------------------------------------------------------------------
+
+    @property
+    def marks(self) -> dict[tuple[str, str], float]:
+        """Our last known price per (venue, symbol). Asked for anew each time: see `keep_bar`."""
+        if self._newest:
+            self.on_bar(self._newest.pop())
+        return self._marks
+
+    @property
+    def quotes(self) -> set[str]:
+        """The assets that this run's symbols are priced in."""
+        return {instrument.quote for instrument in self._instruments.values()}
 
     @property
     def holding(self) -> int:
@@ -363,6 +370,8 @@ class Portfolio:
 
     def tradable(self, book: Position) -> Decimal:
         """A book's quantity without dust: rounded towards zero onto the step."""
+        if not book.qty:
+            return ZERO
         step = self._instruments[book.venue, book.symbol].step
         return book.qty if not book.qty % step else book.qty // step * step
 
@@ -376,92 +385,83 @@ class Portfolio:
             known = self._exact[venue, symbol] = (price, Decimal(repr(price)))
         return known[1]
 
+    def rate(self, asset: str, currency: str) -> Decimal | None:
+        """What one unit of an asset is worth in another, both with constant prices; None where one has none."""
+        if asset == currency:
+            return ONE
+        price, unit = self._rates.get(asset), self._rates.get(currency)
+        return None if price is None or unit is None else self._context.divide(price, unit)
+
+    def quote_rate(self, venue: str, symbol: str, currency: str) -> Decimal:
+        """What one quote unit of a symbol is worth. Raises ValueError where nobody says."""
+        quote = self._instruments[venue, symbol].quote
+        rate = self.rate(quote, currency)
+        if rate is None:
+            raise ValueError(f"{symbol} is settled in {quote}, which has no price in {currency}")
+        return rate
+
     def cash(self, currency: str) -> Decimal:
-        """Total of one asset over all venues."""
+        """Total of one asset over all venues, with what others of a constant price are worth in it."""
         total: Decimal | None = None
         for asset, held in self.balances.items():
-            if asset[1] == currency:
-                total = held if total is None else self._context.add(total, held)
+            if asset[1] != currency:
+                rate = None if asset in self.valued else self.rate(asset[1], currency)
+                if rate is None or not held:
+                    continue
+                held = self._context.multiply(held, rate)
+            total = held if total is None else self._context.add(total, held)
         return ZERO if total is None else total
 
-    def unrealized(self, currency: str) -> Decimal:
-        """Open profit of linear positions settled in `currency`; for spot, every base asset held at its mark."""
-        add, multiply = self._context.add, self._context.multiply
-        total = ZERO
+    def moved(self, currency: str) -> Iterator[tuple[tuple[str, str], Decimal, Decimal]]:
+        """(venue, symbol), quantity and cost of all that the symbol's price moves the equity by: open linear books, and
+        assets that have the price of a symbol. In `currency`: quantity x price - cost is what it is worth."""
+        multiply = self._context.multiply
         for page in self._pages.values():
-            book, instrument = page.book, page.instrument
-            if book.qty and instrument.kind == "linear" and instrument.quote == currency:
-                mark = self.mark(book.venue, book.symbol)
-                if mark is not None:
-                    total = add(total, self._context.subtract(multiply(book.qty, mark), book.cost))
-        for asset, instrument in self._spot.items():
-            held = self.balances.get(asset)
-            if held and instrument.quote == currency and asset[1] != currency:
-                mark = self.mark(instrument.venue, instrument.symbol)
-                if mark is not None:
-                    total = add(total, multiply(held, mark))
+            book = page.book
+            if book.qty and page.instrument.kind == "linear":
+                rate = self.rate(page.instrument.quote, currency)
+                if rate is ONE:
+                    yield page.market, book.qty, book.cost
+                elif rate is not None:
+                    yield page.market, multiply(book.qty, rate), multiply(book.cost, rate)
+        for asset, instrument in self.valued.items():
+            held, rate = self.balances.get(asset), self.rate(instrument.quote, currency)
+            if held and rate is not None and asset[1] != currency:
+                yield (asset[0], instrument.symbol), held if rate is ONE else multiply(held, rate), ZERO
+
+    def unrealized(self, currency: str) -> Decimal:
+        """Open profit of linear positions; every asset held that has a symbol's price, at its mark."""
+        total = ZERO
+        for market, qty, cost in self.moved(currency):
+            mark = self.mark(*market)
+            if mark is not None:
+                worth = self._context.subtract(self._context.multiply(qty, mark), cost)
+                total = self._context.add(total, worth)
         return total
 
     def equity(self, currency: str) -> Decimal:
         """Cash plus open positions at our last known prices, exact."""
         return self._context.add(self.cash(currency), self.unrealized(currency))
 
-    def equity_float(self, currency: str) -> float:
-        """`equity` in floats, for limits that are followed with every price; never booked, never reported."""
-        if self._floats_of != self.version:
-            self._take_floats()
-        total = 0.0
-        for asset, held in self._cash_floats.items():
-            if asset[1] == currency:
-                total += held
-        marks = self.marks
-        for market, qty, cost in self._open_floats:
-            mark = marks.get(market)
-            if mark is not None:
-                total += qty * mark - cost
-        for asset, instrument in self._spot.items():
-            mark = marks.get((instrument.venue, instrument.symbol))
-            if mark is not None and asset in self._cash_floats:
-                total += self._cash_floats[asset] * mark
-        return total
-
-    def only_position(self) -> tuple[str, str, float] | None:
-        """(venue, symbol, qty) where exactly one linear position moves the equity; else None."""
-        if self._floats_of != self.version:
-            self._take_floats()
-        if len(self._open_floats) != 1 or self._spot:
-            return None
-        market, qty, _ = self._open_floats[0]
-        return *market, qty
-
-    def _take_floats(self) -> None:
-        """Mirror the ledger as it is now."""
-        self._floats_of = self.version
-        self._cash_floats = {asset: float(total) for asset, total in self.balances.items()}
-        self._open_floats = [
-            (page.market, float(page.book.qty), float(page.book.cost))
-            for page in self._pages.values()
-            if page.book.qty and page.instrument.kind == "linear"
-        ]
-
     def exposure(self, currency: str) -> Decimal:
         """Gross notional of the venue's positions at our last known prices."""
         total = ZERO
         for (venue, symbol, _), whole in self.whole.items():
-            if whole.qty and self._instruments[venue, symbol].quote == currency:
-                mark = self.mark(venue, symbol)
-                total += abs(whole.qty) * mark if mark is not None else ZERO
+            if whole.qty:
+                mark, rate = self.mark(venue, symbol), self.rate(self._instruments[venue, symbol].quote, currency)
+                if mark is not None and rate is not None:
+                    total += abs(whole.qty) * mark * rate
         return total
 
 
 def _change(book: Position, price: Decimal, qty: Decimal, value: Decimal) -> Decimal:
     """Apply a signed fill to a book; returns what it realized. A flip is a close and an open."""
     held, cost = book.qty, book.cost
-    book.qty = held + qty
-    if not held or (held > 0) == (qty > 0):
+    book.qty = left = held + qty
+    if not held or (held > ZERO) is (qty > ZERO):
         book.cost = cost + value
         return ZERO
-    if qty == -held:
+    if not left:
         realized = -value - cost
         book.cost = ZERO
     elif abs(qty) < abs(held):

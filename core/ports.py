@@ -5,7 +5,7 @@ A mode is a choice of bodies for these doors; nothing inside asks which.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import msgspec
@@ -60,9 +60,12 @@ class Clock(Protocol):
 
 
 class Inbox(Protocol):
-    """All that reaches the inside, in order: what the main loop iterates over."""
+    """All that reaches the inside, in order: what the main loop iterates over.
 
-    def __aiter__(self) -> AsyncIterator[Event]: ...
+    In stretches, each an iterator that is asked for its next event when the one before is drained.
+    """
+
+    def __aiter__(self) -> AsyncIterator[Iterator[Event]]: ...
 
     def put(self, event: Event) -> None:
         """Add an event that comes from outside the feed and the gateway: a wish of the embedding program."""
@@ -156,8 +159,10 @@ class Downloaded(msgspec.Struct, frozen=True):
     until: int
     """The range asked for, int nanoseconds UTC."""
     rows: int
-    fetched: int
-    """How much of the range was asked for now, ns; 0 where all of it was kept before."""
+    asked: bool
+    """Whether the venue had to be asked; else all of it was kept before."""
+    new: int
+    """How many of the rows came now."""
     notes: tuple[str, ...]
     """Where the venue's answers end before the range does, what had to be set aside."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 from core.account_margin import AccountMargin
@@ -11,15 +12,18 @@ from core.events import PositionSide
 from core.portfolio import Portfolio, Position
 from core.working import WorkingOrders
 
+ZERO = Decimal(0)
+_write = object.__setattr__
+
 
 class PositionState:
     """`position_state`: what the strategy holds in one symbol, and its account. Floats, at our last known price.
 
     Its own book: `qty` signed base units; `entry_price` None when flat; `unrealized_pnl`, `realized_pnl` (before fees),
     `fees`, `funding_paid` (negative was received), quote units; `open_orders` a list of `core.orders.Order`, copied as
-    they are at this moment. The account's, quote units: `equity`, `cash`, `margin_used` by positions and orders,
-    `free_margin` for new ones; `leverage` gross exposure over equity. The venue's: `liquidation_price` of the position
-    that the book is a part of, None where there is none.
+    they are at this moment. The account's, in the run's currency: `equity`, `cash`; `leverage` gross exposure over
+    equity. Of the symbol's quote asset: `margin_used` by positions and orders, `free_margin` for new ones. The venue's:
+    `liquidation_price` of the position that the book is a part of, None where there is none.
 
     In hedge mode `position_state.long` and `.short` are the two books of the symbol with all of this for each, and
     `position_state` itself is their sum: `entry_price` and `liquidation_price` are None there while both are open.
@@ -57,6 +61,9 @@ class PositionState:
         "open_orders",
     )
 
+    qty: float
+    """Signed position of this strategy's own book, base units. Kept current by the host on each change."""
+
     def __init__(
         self,
         key: tuple[str, str, str],
@@ -77,8 +84,13 @@ class PositionState:
         self._parts: dict[PositionSide, PositionState] = {}
         """Of the single sides, made when they are asked for."""
         self._books: list[Position] = []
-        self.qty = 0.0
-        """Signed position of this strategy's own book, base units. Kept current by the host on each change."""
+        _write(self, "qty", 0.0)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Refuses what a strategy reads: it would be shown its own word until the next fill."""
+        if name in self.NAMES:
+            raise AttributeError(f"position_state is read-only: `{name}` cannot be set")
+        _write(self, name, value)
 
     def refresh(self) -> None:
         """Take the book's new quantity. Dust below a step, which no order could trade, does not show."""
@@ -87,7 +99,10 @@ class PositionState:
             venue, symbol, strategy = self._key
             found = (self._portfolio.books.get((venue, symbol, side, strategy)) for side in self._sides)
             books = self._books = [book for book in found if book is not None]
-        self.qty = float(sum(map(self._portfolio.tradable, books)))
+        held = ZERO
+        for book in books:
+            held += self._portfolio.tradable(book)
+        _write(self, "qty", float(held))
         for part in self._parts.values():
             part.refresh()
 
@@ -149,11 +164,11 @@ class PositionState:
 
     @property
     def margin_used(self) -> float:
-        return float(self._margin.used(self._key[0], self._currency))
+        return float(self._margin.used(self._key[0], self._margin.settle(*self._key[:2])))
 
     @property
     def free_margin(self) -> float:
-        return float(self._margin.free(self._key[0], self._currency))
+        return float(self._margin.free(self._key[0], self._margin.settle(*self._key[:2])))
 
     @property
     def leverage(self) -> float:

@@ -44,6 +44,11 @@ class PercentPrice(msgspec.Struct, frozen=True, kw_only=True):
         given = {key for key in both | sided if getattr(self, key) is not None}
         if given not in (both, sided):
             yield "", "expected `up` and `down`, or `bid_up`, `bid_down`, `ask_up` and `ask_down`"
+            return
+        for side in ("", "bid_", "ask_"):
+            up, down = getattr(self, f"{side}up"), getattr(self, f"{side}down")
+            if up is not None and up < down:
+                yield f"{side}up", f"{up} is below `{side}down` {down}: no price would pass"
 
 
 class PriceRange(msgspec.Struct, frozen=True, kw_only=True):

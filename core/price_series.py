@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -21,9 +22,9 @@ CHUNK = 1 << 16
 """Rows of a series read at once."""
 INF = 2**63 - 1
 COLUMNS_OF = {
-    "bars": ("ts", "close"),
-    "trades": ("ts", "price"),
-    "quotes": ("ts", "bid_price", "bid_size", "ask_price", "ask_size"),
+    "bars": ("close",),
+    "trades": ("price",),
+    "quotes": ("bid_price", "bid_size", "ask_price", "ask_size"),
 }
 """Where each kind that can tell a price says it."""
 
@@ -73,7 +74,7 @@ class Prices:
         if series.kind == "bars":
             opens = next(series.chunks(1, ("open",)), None)
             return None if opens is None else float(opens["open"][0] / 10.0**series.price_scale)
-        prices = next((prices for _, prices in _told(series) if len(prices)), None)
+        prices = next((prices for _, prices in told(series) if len(prices)), None)
         return None if prices is None else float(prices[0] / 10.0 ** scale_of(series))
 
     # --- handlers ---------------------------------------------------------------------------------------------------
@@ -104,9 +105,9 @@ class LookedUp:
         self._times.append(ts)
         self._prices.append(round(price * 10**self.price_scale))
 
-    def told(self) -> Iterator[tuple[Column, Column]]:
+    def columns(self) -> tuple[Column, Column]:
         """Receipt times and prices, as mantissas."""
-        yield np.array(self._times, dtype=np.int64), np.array(self._prices, dtype=np.int64)
+        return np.array(self._times, dtype=np.int64), np.array(self._prices, dtype=np.int64)
 
 
 PriceSeries = Rows | LookedUp
@@ -119,7 +120,7 @@ class PriceReader:
     def __init__(self, series: PriceSeries) -> None:
         self.scale = scale_of(series)
         """Prices are mantissa x 10^-scale."""
-        self._parts = _told(series)
+        self._parts = told(series)
         self._times = self._prices = np.zeros(0, dtype=np.int64)
         self._before: int | None = None
         """The price before the rows in hand."""
@@ -159,15 +160,19 @@ def scale_of(series: PriceSeries) -> int:
     return series.price_scale + is_middle
 
 
-def _told(series: PriceSeries) -> Iterator[tuple[Column, Column]]:
-    """Receipt times and prices of a series, part by part."""
+def told(series: PriceSeries, clock: Literal["ts", "ts_venue"] = "ts") -> Iterator[tuple[Column, Column]]:
+    """Times and prices of a series, part by part; `clock` says whose time, ours or the venue's.
+
+    What was looked up has one time only.
+    """
     if isinstance(series, LookedUp):
-        yield from series.told()
+        yield series.columns()
         return
-    for columns in series.chunks(CHUNK, COLUMNS_OF[series.kind]):
+    names = COLUMNS_OF[series.kind]
+    for columns in series.chunks(CHUNK, (clock, *names)):
         if series.kind != "quotes":
-            yield columns["ts"], columns[COLUMNS_OF[series.kind][1]]
+            yield columns[clock], columns[names[0]]
             continue
         whole = (columns["bid_size"] > 0) & (columns["ask_size"] > 0)
         # Exact: the sum of two prices times five, with one more decimal.
-        yield columns["ts"][whole], (columns["bid_price"][whole] + columns["ask_price"][whole]) * 5
+        yield columns[clock][whole], (columns["bid_price"][whole] + columns["ask_price"][whole]) * 5

@@ -41,7 +41,7 @@ class Progress:
         """What is being loaded, and below since when: each source has a time left of its own."""
         self._began = 0.0
 
-    def loading(self, what: str, done: int, total: int) -> None:
+    def loading(self, what: str, done: int, total: int, unit: str = "rows") -> None:
         """Rows of a source read so far; as often as one likes, drawn at most five times a second."""
         now = time.monotonic()  # tidy: how often a line is drawn changes no result
         if now - self._last >= INTERVAL_S:
@@ -51,7 +51,7 @@ class Progress:
             share = f"{done / total:4.0%}" if total else ""
             passed = now - self._began
             left = f"  ETA {_span(passed * (total - done) / done)}" if passed and done else ""
-            self._draw(f"{what}  {share}  {done:,} rows{left}")
+            self._draw(f"{what}  {share}  {done:,} {unit}{left}")
 
     @contextlib.asynccontextmanager
     async def following(self, engine: Engine) -> AsyncIterator[None]:

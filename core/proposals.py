@@ -52,18 +52,24 @@ class Proposals:
         """Propose an order, or deny it where there is trouble."""
         order = Order.of(terms, ts)
         self._working.add(order)
-        ends = terms.good_till if terms.emulated_deadline is None else terms.emulated_deadline
-        if trouble is None and ends is not None and ends <= ts:
-            trouble = f"good_till lies in the past: {ends} ns, and it is {ts} ns"
+        if trouble is None and (terms.good_till is not None or terms.emulated_deadline is not None):
+            trouble = self._keep_end(ts, terms)
         if trouble is None:
             self._publish(ProposeOrder(ts, terms))
-            if terms.emulated_deadline is not None:
-                deadline = terms.emulated_deadline
-                self._clock.call_at(deadline, TimerFired(deadline, terms.id, DEADLINE))
-            return order
-        keys = (terms.venue, terms.symbol, terms.position_side, terms.strategy, terms.session, terms.id)
-        self._publish(OrderDenied(ts, None, *keys, trouble))
+        else:
+            keys = (terms.venue, terms.symbol, terms.position_side, terms.strategy, terms.session, terms.id)
+            self._publish(OrderDenied(ts, None, *keys, trouble))
         return order
+
+    def _keep_end(self, ts: int, terms: OrderTerms) -> str | None:
+        """See to it that an order ends where its venue does not; what is wrong with its end, if it lies in the past."""
+        deadline = terms.emulated_deadline
+        ends = terms.good_till if deadline is None else deadline
+        if ends is not None and ends <= ts:
+            return f"good_till lies in the past: {ends} ns, and it is {ts} ns"
+        if deadline is not None:
+            self._clock.call_at(deadline, TimerFired(deadline, terms.id, DEADLINE))
+        return None
 
     def reduce(self, ts: int, terms: OrderTerms) -> Order:
         """Clip to what the strategy's own book leaves room for, and to what the venue's flag allows."""
@@ -108,11 +114,11 @@ class Proposals:
 
     def trouble(self, terms: OrderTerms) -> str | None:
         """Why the venue would refuse the price or the size; None where it would not."""
-        instrument = self.instruments[terms.venue, terms.symbol]
-        below = self.below_a_tick(terms)
-        if below is not None:
-            return below
-        qty = terms.qty
+        if terms.price is not None or terms.trigger_price is not None:
+            below = self.below_a_tick(terms)
+            if below is not None:
+                return below
+        instrument, qty = self.instruments[terms.venue, terms.symbol], terms.qty
         if not qty:
             return self._sizeless(terms, instrument)
         if instrument.min_qty is not None and qty < instrument.min_qty:
@@ -145,8 +151,6 @@ class Proposals:
 
     def below_a_tick(self, terms: OrderTerms) -> str | None:
         """Why a price that was put on the grid is none: it came out as zero."""
-        if terms.price is None and terms.trigger_price is None:
-            return None
         for name, price in (("price", terms.price), ("trigger_price", terms.trigger_price)):
             if price is not None and price <= 0:
                 tick = self.instruments[terms.venue, terms.symbol].tick

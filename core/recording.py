@@ -6,7 +6,9 @@ Trades are not followed while a run goes on: they are read off the fills when it
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 
+from core.bus import Subscription
 from core.events import (
     FundingPaid,
     OrderAccepted,
@@ -31,16 +33,27 @@ class Recording:
         self.account_events: list[FundingPaid | PositionLiquidated] = []
         self._fills_before: list[int] = []
         """How many fills had been heard at each of them."""
-        self.latencies_ns: list[int] = []
-        """From our decision to hearing that the venue has the order, one per accepted order."""
-
+        self._places: Subscription | None = None
         self.placed: dict[str, OrderAccepted | OrderAmended | OrderTriggered] = {}
         """By order id, what put it where it is; followed until the first fill, to say why there is none."""
 
-    def trades(self, instruments: Mapping[tuple[str, str], Instrument], extremes: TapeExtremes) -> TradeLog:
-        """Round trips of everything recorded so far, in the order in which we learned of it."""
-        log = TradeLog(instruments, self._orders.__getitem__, extremes)
-        self._look_up(extremes)
+    @property
+    def latencies_ns(self) -> list[int]:
+        """From our decision to hearing that the venue has the order, one per accepted order."""
+        return [o.accepted_at - o.created_at for o in self._orders.values() if o.accepted_at is not None]
+
+    def trades(
+        self,
+        instruments: Mapping[tuple[str, str], Instrument],
+        extremes: TapeExtremes,
+        until: int,
+        rates: Mapping[str, Decimal],
+        fee_worth: Mapping[str, Decimal],
+    ) -> TradeLog:
+        """Round trips of everything recorded up to `until`, in the order in which we learned of it. `rates` by settle
+        asset and `fee_worth` by fill, as the trade log wants them."""
+        log = TradeLog(instruments, self._orders.__getitem__, extremes, rates, fee_worth)
+        self._look_up(extremes, until)
         done = 0
         for event, before in zip(self.account_events, self._fills_before, strict=True):
             log.on_fills(self.fills[done:before])
@@ -52,25 +65,28 @@ class Recording:
         log.on_fills(self.fills[done:])
         return log
 
-    def _look_up(self, extremes: TapeExtremes) -> None:
-        """The stretches from one fill of a book to its next: what a trade log is going to ask for."""
+    def _look_up(self, extremes: TapeExtremes, until: int) -> None:
+        """The stretches from one fill of a book to its next, and to the end: what a trade log is going to ask for."""
         moments: dict[tuple[str, str, str, str], list[int]] = {}
-        for fill in self.fills:
-            at = fill.ts if fill.ts_venue is None else fill.ts_venue
-            moments.setdefault((fill.venue, fill.symbol, fill.position_side, fill.strategy), []).append(at)
+        closed = (event for event in self.account_events if isinstance(event, PositionLiquidated))
+        for one in (*self.fills, *closed):
+            at = one.ts if one.ts_venue is None else one.ts_venue
+            moments.setdefault((one.venue, one.symbol, one.position_side, one.strategy), []).append(at)
         for (venue, symbol, _, _), times in moments.items():
-            extremes.look_up(venue, symbol, sorted(times))
+            extremes.look_up(venue, symbol, sorted((*times, until)))
 
     def on_account_event(self, event: FundingPaid | PositionLiquidated) -> None:
         self.account_events.append(event)
         self._fills_before.append(len(self.fills))
 
-    def on_accepted(self, event: OrderAccepted) -> None:
-        self.latencies_ns.append(event.ts - self._orders[event.order_id].created_at)
-        if not self.fills:
-            self.placed[event.order_id] = event
+    def hear(self, places: Subscription) -> None:
+        """Our place on the bus for `on_placed`: it rests once there is a fill."""
+        self._places = places
 
-    def on_moved(self, event: OrderAmended | OrderTriggered) -> None:
-        """A new price, or the end of waiting for a trigger, which no amend takes back."""
-        if not self.fills and not isinstance(self.placed.get(event.order_id), OrderTriggered):
+    def on_placed(self, event: OrderAccepted | OrderAmended | OrderTriggered) -> None:
+        """In the venue's hands, at a new price, or at the end of waiting for a trigger, which no amend takes back."""
+        if self.fills:
+            if self._places is not None:
+                self._places.listen(False)
+        elif not isinstance(self.placed.get(event.order_id), OrderTriggered):
             self.placed[event.order_id] = event

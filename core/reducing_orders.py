@@ -58,7 +58,7 @@ class ReducingOrders:
         if self._instruments[key].kind != "linear":
             return False
         net = against(side, self._portfolio.held(venue, symbol))
-        return net > 0 and net >= qty
+        return net > ZERO and net >= qty
 
     def excess(self, venue: str, symbol: str) -> list[tuple[Order, Decimal]]:
         """Open orders that ask for more than is left of their book, and how much of each may stay; oldest first."""
@@ -102,7 +102,7 @@ class ReducingOrders:
 def against(side: Side, held: Decimal) -> Decimal:
     """How much of a signed position an order of this side can take away, never negative."""
     there = held if side == "sell" else -held
-    return there if there > 0 else ZERO
+    return there if there > ZERO else ZERO
 
 
 def _family(terms: OrderTerms) -> tuple[str, ...]:

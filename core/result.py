@@ -95,7 +95,9 @@ def make_result(parts: RunParts, *, complete: bool = True, status: str | None = 
     """
     now = parts.clock.now()
     end = max(parts.end, now) if complete else max(parts.start, now)
-    log = parts.recording.trades(parts.plan.instruments, TapeExtremes(parts.tapes))
+    extremes = TapeExtremes(parts.tapes, parts.prices.series)
+    rates, fee_worth = parts.plan.rates, parts.portfolio.fee_worth
+    log = parts.recording.trades(parts.plan.instruments, extremes, end, rates, fee_worth)
     record = RunRecord(
         start=parts.start,
         end=end,
@@ -111,6 +113,8 @@ def make_result(parts: RunParts, *, complete: bool = True, status: str | None = 
         unassigned_funding=log.unassigned_funding,
         final_prices=parts.recorder.final_prices,
         deposit_gains=parts.recorder.deposit_gains,
+        rates=rates,
+        fee_worth=fee_worth,
     )
     warnings = remarks(parts, record.curve)
     if complete:

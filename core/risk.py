@@ -14,29 +14,26 @@ from decimal import Decimal
 import msgspec
 
 from core.account_margin import AccountMargin
-from core.bus import Subscription
 from core.commands import AmendOrder, CancelOrder, ProposeAmend, ProposeCancel, ProposeOrder, SubmitOrder
+from core.drawdown import Drawdown
+from core.equity_mirror import EquityMirror
 from core.events import (
     AmendRejected,
     Event,
-    MarketEvent,
     OrderDenied,
-    OrderFilled,
     OrderSubmitted,
     StrategyFailed,
     TradingHalted,
     TradingResumed,
 )
+from core.headroom import INFINITE, Headroom
 from core.orders import Order, OrderStatus, OrderTerms, closes_only
 from core.portfolio import Portfolio
 from core.working import WorkingOrders
 
 ZERO = Decimal(0)
-INFINITE = float("inf")
 MINUTE_NS = 60_000_000_000
 ACCOUNT = "account"
-CALM_MARGIN = 1e-9
-"""Fraction of the equity by which prices must miss its peak and the floor to be passed over: floats round at 1e-16."""
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -57,6 +54,37 @@ class Limits(msgspec.Struct, frozen=True):
     """Start halted: nothing that could increase exposure passes."""
 
 
+class _Scope:
+    """One set of limits, and the times of what was sent under it."""
+
+    __slots__ = ("limits", "name", "sent", "strategy")
+
+    def __init__(self, name: str, limits: Limits, strategy: str | None = None) -> None:
+        self.name = name
+        self.limits = limits
+        self.strategy = strategy
+        """Whose own position is meant; None: the account's."""
+        self.sent: deque[int] | None = None
+        """Of the newest orders, as many as a minute may have; None where their number is not limited."""
+        if limits.max_orders_per_minute is not None:
+            self.sent = deque(maxlen=limits.max_orders_per_minute)
+
+
+class _Gate:
+    """What the orders of one strategy must pass: its own limits, then the account's; who has none is not asked."""
+
+    __slots__ = ("collared", "leverage", "most", "scopes")
+
+    def __init__(self, *scopes: _Scope) -> None:
+        self.scopes = [scope for scope in scopes if scope.limits != Limits()]
+        limits = [scope.limits for scope in self.scopes]
+        notionals = [n for one in limits for n in (one.max_order_notional, one.max_position_notional)]
+        self.most = min((float(n) for n in notionals if n is not None), default=INFINITE)
+        """The smallest notional that is limited, and the smallest leverage."""
+        self.leverage = min((float(x.max_leverage) for x in limits if x.max_leverage is not None), default=INFINITE)
+        self.collared = any(one.price_collar is not None for one in limits)
+
+
 class RiskEngine:
     """Answers `ProposeOrder`, `ProposeCancel` and `ProposeAmend` with a command or a denial."""
 
@@ -72,12 +100,11 @@ class RiskEngine:
         margin: AccountMargin | None = None,
     ) -> None:
         """`margin` None: what the venue asks for is not known here, and it is left to refuse by itself."""
-        self._scopes: dict[str, list[tuple[str, Limits]]] = {
-            # A strategy's own limits first, then the account's; who has none is not asked.
-            name: [(scope, own) for scope, own in ((f"strategy {name}", limits), (ACCOUNT, account)) if own != Limits()]
-            for name, limits in strategies.items()
+        whole = _Scope(ACCOUNT, account)
+        self._account = _Gate(whole)
+        self._gates = {
+            name: _Gate(_Scope(f"strategy {name}", limits, name), whole) for name, limits in strategies.items()
         }
-        self._account = account
         self._portfolio = portfolio
         self._working = working
         self._currency = currency
@@ -90,25 +117,12 @@ class RiskEngine:
         for name, limits in strategies.items():
             if limits.kill_switch:
                 self.halted[name] = "kill switch in the config"
-        self._sent: dict[str, deque[int]] = {}
-        self._peak = portfolio.equity_float(currency)
-        self._floor = 1.0 - float(account.max_drawdown) if account.max_drawdown is not None else -INFINITE
-        self._prices: Subscription | None = None
-        self._marks = portfolio.marks
-        self._stale = True
-        """Whether the books changed since the following was taken of them."""
-        self._market: tuple[str, str] = ("", "")
-        """(venue, symbol) of the only position, its signed qty, and the equity less qty x price; qty 0: no such one."""
-        self._qty = self._rest = 0.0
-        self._calm_low, self._calm_high = INFINITE, -INFINITE
-        """Between these prices of it the equity is neither at a peak nor at the floor."""
+        mirror = EquityMirror(portfolio, currency)
+        self._headroom = Headroom(portfolio, working, mirror, currency, margin)
+        self.drawdown = Drawdown(mirror, portfolio, account.max_drawdown, self._halt_account)
         self.denied = 0
         self._refused: set[str] = set()
         """Ids of orders denied here: `OrderDenied` may still be on the bus when a change of one comes by."""
-
-    def hear(self, prices: Subscription) -> None:
-        """Our place on the bus for prices: it rests while nothing is held."""
-        self._prices = prices
 
     # --- bus handlers -----------------------------------------------------------------------------------------------
 
@@ -179,56 +193,6 @@ class RiskEngine:
             AmendOrder(wish.ts, o.venue, o.symbol, o.position_side, o.strategy, o.session, o.id, wish.price, wish.qty)
         )
 
-    def on_price(self, event: MarketEvent) -> None:
-        """Follow the drawdown with each new price, once it is a mark. Subscribed only where a limit asks for it."""
-        if self._qty and self._calm_low <= self._marks[self._market] <= self._calm_high:
-            return
-        if self._stale:
-            equity = self._look()
-        elif self._qty:
-            equity = self._rest + self._qty * self._marks[self._market]
-        elif self._portfolio.holding:
-            equity = self._portfolio.equity_float(self._currency)
-        else:
-            if self._prices is not None:
-                self._prices.listen(False)
-            return
-        if equity >= self._peak:
-            self._peak = equity
-        elif equity <= self._peak * self._floor and ACCOUNT not in self.halted:
-            peak = self._peak
-            self.halt(event.ts, ACCOUNT, f"equity {equity:.2f} is {1 - equity / peak:.2%} below its peak {peak:.2f}")
-        if self._qty:
-            self._find_calm()
-
-    def _look(self) -> float:
-        """The equity after a change of the books, and which price alone can move it, if there is such a one."""
-        self._stale = False
-        equity = self._portfolio.equity_float(self._currency)
-        only = self._portfolio.only_position()
-        if only is not None:
-            self._market, self._qty = only[:2], only[2]
-            self._rest = equity - self._qty * self._marks[self._market]
-        return equity
-
-    def _find_calm(self) -> None:
-        """How far the price of the only position can go before anything happens."""
-        peak, rest, qty = self._peak, self._rest, self._qty
-        margin = CALM_MARGIN * (abs(peak) + abs(rest))
-        least, most = peak * self._floor + margin, peak - margin
-        if least >= most:
-            self._calm_low, self._calm_high = INFINITE, -INFINITE
-        elif qty > 0:
-            self._calm_low, self._calm_high = (least - rest) / qty, (most - rest) / qty
-        else:
-            self._calm_low, self._calm_high = (most - rest) / qty, (least - rest) / qty
-
-    def on_fill(self, event: OrderFilled) -> None:
-        """The books changed: from here on prices matter again."""
-        self._stale, self._qty = True, 0.0
-        if self._prices is not None:
-            self._prices.listen(True)
-
     def on_strategy_failed(self, event: StrategyFailed) -> None:
         """A strategy that failed may not add risk any more."""
         self.halt(event.ts, event.strategy, f"it failed in {event.method}: {event.what}")
@@ -238,6 +202,9 @@ class RiskEngine:
         if scope not in self.halted:
             self.halted[scope] = reason
             self._publish(TradingHalted(ts, scope, reason))
+
+    def _halt_account(self, ts: int, reason: str) -> None:
+        self.halt(ts, ACCOUNT, reason)
 
     def resume(self, ts: int, scope: str, reason: str) -> None:
         """Lift a halt: only ever by an explicit call."""
@@ -259,7 +226,7 @@ class RiskEngine:
             held = self._portfolio.held(order.venue, order.symbol, order.position_side)
             return bool(held) and closes_only(order)
         whole = self._portfolio.whole.get((order.venue, order.symbol, "net"))
-        if whole is None or not whole.qty or (whole.qty > 0) == (order.side == "buy"):
+        if whole is None or not whole.qty or (whole.qty > ZERO) is (order.side == "buy"):
             return False
         if order.reduce_only or order.close_position:
             return True  # the venue sees to that, whatever else is under way
@@ -270,95 +237,110 @@ class RiskEngine:
         self, ts: int, order: OrderTerms, qty: Decimal, price: Decimal | None, *, amends: bool = False
     ) -> str | None:
         try:
-            for scope in (ACCOUNT, order.strategy):
-                if scope in self.halted:
-                    return f"trading is halted for {scope}: {self.halted[scope]}"
-            for scope, limits in self._scopes.get(order.strategy, [(ACCOUNT, self._account)]):
-                reason = self._check(ts, scope, limits, order, qty, price)
+            for halted in (ACCOUNT, order.strategy) if self.halted else ():
+                if halted in self.halted:
+                    return f"trading is halted for {halted}: {self.halted[halted]}"
+            gate = self._gates.get(order.strategy, self._account)
+            at = price if price is not None else order.trigger_price
+            is_small = (at is None or not gate.collared) and self._headroom.is_ample(
+                order, qty, at, gate.most, gate.leverage
+            )
+            for scope in gate.scopes:
+                reason = None if is_small else self._check(scope, order, qty, at)
+                if reason is None and scope.sent is not None:
+                    reason = self._too_often(scope, scope.sent, ts)
+                if reason is None and not is_small:
+                    reason = self._check_exposure(scope, order, qty, at)
                 if reason is not None:
                     return reason
-            reason = None if self._margin is None else self._refused_by_venue(self._margin, order, qty, price)
+            reason = None if is_small or self._margin is None else self._refused_by_venue(self._margin, order, qty, at)
             if reason is not None:
                 return reason
-            if not amends:
-                for scope, limits in self._scopes.get(order.strategy, [(ACCOUNT, self._account)]):
-                    if limits.max_orders_per_minute is not None:
-                        self._sent.setdefault(scope, deque()).append(ts)
+            for scope in gate.scopes:
+                if scope.sent is not None and not amends:
+                    scope.sent.append(ts)
         except Exception as error:
             # A check that cannot be made is a refusal: it must not fail open.
             return f"a risk check failed ({type(error).__name__}: {error}); denied because it could increase exposure"
         return None
 
     def _refused_by_venue(
-        self, margin: AccountMargin, order: OrderTerms, qty: Decimal, price: Decimal | None
+        self, margin: AccountMargin, order: OrderTerms, qty: Decimal, at: Decimal | None
     ) -> str | None:
-        at = price if price is not None else order.trigger_price
         if at is None:
             at = self._portfolio.mark(order.venue, order.symbol)
         return None if at is None else margin.refusal(order, qty, at)
 
-    def _check(
-        self, ts: int, scope: str, limits: Limits, order: OrderTerms, qty: Decimal, price: Decimal | None
-    ) -> str | None:
-        last = self._portfolio.mark(order.venue, order.symbol)
-        at = price if price is not None else order.trigger_price if order.trigger_price is not None else last
+    def _check(self, scope: _Scope, order: OrderTerms, qty: Decimal, at: Decimal | None) -> str | None:
+        """Its size and its price by themselves. `at`: its limit or trigger, if it has one."""
+        limits, last = scope.limits, self._portfolio.mark(order.venue, order.symbol)
+        if at is None:
+            at = last
         if at is None:
             return f"no price of {order.symbol} is known yet, so its size cannot be judged"
         notional = at * qty
         if limits.max_order_notional is not None and notional > limits.max_order_notional:
             return (
-                f"{scope}: order notional {notional:f} is above max_order_notional {limits.max_order_notional:f} "
+                f"{scope.name}: order notional {notional:f} is above max_order_notional {limits.max_order_notional:f} "
                 f"by {notional - limits.max_order_notional:f}"
             )
         if limits.price_collar is not None and last is not None and abs(at - last) > limits.price_collar * last:
             return (
-                f"{scope}: price {at:f} is {abs(at - last) / last:.4f} away from the last price {last:f}, "
+                f"{scope.name}: price {at:f} is {abs(at - last) / last:.4f} away from the last price {last:f}, "
                 f"price_collar allows {limits.price_collar:f}"
             )
-        if limits.max_orders_per_minute is not None:
-            sent = self._sent.setdefault(scope, deque())
-            while sent and sent[0] <= ts - MINUTE_NS:
-                sent.popleft()
-            if len(sent) >= limits.max_orders_per_minute:
-                return f"{scope}: {len(sent)} orders in the last minute, max_orders_per_minute is the limit"
-        if limits.max_position_notional is not None or limits.max_leverage is not None:
-            return self._check_exposure(scope, limits, order, qty, at)
         return None
 
-    def _check_exposure(self, scope: str, limits: Limits, order: OrderTerms, qty: Decimal, at: Decimal) -> str | None:
-        own = None if scope == ACCOUNT else order.strategy
+    @staticmethod
+    def _too_often(scope: _Scope, sent: deque[int], ts: int) -> str | None:
+        most = scope.limits.max_orders_per_minute
+        if len(sent) == most and (not sent or sent[0] > ts - MINUTE_NS):
+            return f"{scope.name}: {most} orders in the last minute, max_orders_per_minute is the limit"
+        return None
+
+    def _check_exposure(self, scope: _Scope, order: OrderTerms, qty: Decimal, at: Decimal | None) -> str | None:
+        """Together with what is held and under way."""
+        limits, own = scope.limits, scope.strategy
+        if limits.max_position_notional is None and limits.max_leverage is None:
+            return None
+        if at is None:
+            at = self._portfolio.mark(order.venue, order.symbol)
+        assert at is not None, "without a price its size was not judged"
         held = self._held(order, own)
         sign = 1 if order.side == "buy" else -1
         under_way = self._under_way(order, own)
         after = abs(held + sign * (under_way + qty)) * at
         if limits.max_position_notional is not None and after > limits.max_position_notional:
             return (
-                f"{scope}: position notional would be {after:f}, above max_position_notional "
+                f"{scope.name}: position notional would be {after:f}, above max_position_notional "
                 f"{limits.max_position_notional:f} by {after - limits.max_position_notional:f}"
             )
         if limits.max_leverage is not None:
             equity = self._portfolio.equity(self._currency)
             mark = self._portfolio.mark(order.venue, order.symbol) or at
-            gross = self._portfolio.exposure(self._currency) - abs(held) * mark + after + self._elsewhere(order)
+            rate = self._portfolio.quote_rate(order.venue, order.symbol, self._currency)
+            changed = (after - abs(held) * mark) * rate
+            gross = self._portfolio.exposure(self._currency) + changed + self._elsewhere(order)
             if equity <= 0 or gross > limits.max_leverage * equity:
                 return (
-                    f"{scope}: gross exposure would be {gross:f} on equity {equity:f}, "
+                    f"{scope.name}: gross exposure would be {gross:f} on equity {equity:f}, "
                     f"max_leverage is {limits.max_leverage:f}"
                 )
         return None
 
     def _elsewhere(self, order: OrderTerms) -> Decimal:
-        """What orders under way in other positions could still add to the gross notional, quote units."""
+        """What orders under way in other positions could still add to the gross notional, the run's currency."""
         total = ZERO
         for key in self._working.symbols():
+            rate = self._portfolio.quote_rate(*key, self._currency)
             if order.position_side != "net":
-                total += self._opening(key, order)
+                total += self._opening(key, order) * rate
             elif key != (order.venue, order.symbol):
                 net = self._portfolio.held(*key)
                 after = max(
                     abs(net + self._working.under_way(*key, "buy")), abs(net - self._working.under_way(*key, "sell"))
                 )
-                total += max(ZERO, after - abs(net)) * self._price_of(self._working.open_orders(*key)[0])
+                total += max(ZERO, after - abs(net)) * self._price_of(self._working.open_orders(*key)[0]) * rate
         return total
 
     def _opening(self, key: tuple[str, str], order: OrderTerms) -> Decimal:

@@ -8,19 +8,29 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from core.account_margin import AccountMargin, VenueTerms
 from core.bus import Bus
-from core.commands import COMMANDS, ProposeAmend, ProposeCancel, ProposeOrder
+from core.commands import (
+    COMMANDS,
+    AmendOrder,
+    CancelOrder,
+    ProposeAmend,
+    ProposeCancel,
+    ProposeOrder,
+    SubmitOrder,
+)
 from core.engine import HOST, EngineParts
 from core.equity_recorder import EquityRecorder
-from core.errors import UsageError
+from core.errors import DataError, UsageError
 from core.events import (
     ACCOUNT_EVENTS,
     ORDER_EVENTS,
     Bar,
+    Event,
     FundingPaid,
     OrderAccepted,
     OrderAmended,
@@ -42,6 +52,7 @@ from core.execution import KEPT_EVENTS, ExecutionEngine
 from core.hearing import hearings
 from core.ids import CountedIds
 from core.journal import Journal
+from core.known_fees import KnownFees
 from core.outside import Outside
 from core.plan import Key, Plan
 from core.portfolio import Portfolio
@@ -51,6 +62,7 @@ from core.recording import Recording
 from core.risk import Limits, RiskEngine
 from core.strategy_host import EVENTS, HostedStrategy, StrategyHost, StrategySpec, load_strategy
 from core.tape import Rows
+from core.tape_events import KIND_OF
 from core.warm_up import past_events
 from core.working import WorkingOrders
 
@@ -70,6 +82,7 @@ class RunParts:
     execution: ExecutionEngine
     risk: RiskEngine
     portfolio: Portfolio
+    fees: KnownFees
     recorder: EquityRecorder
     recording: Recording
     host: StrategyHost
@@ -98,7 +111,8 @@ def build(
     bus = Bus()
     portfolio = _portfolio(plan, bus)
     working = WorkingOrders()
-    margin = _margin(plan, portfolio, working, start)
+    fees = KnownFees(plan.instruments, outside.clock)
+    margin = _margin(plan, portfolio, working, fees, start)
     hosted = [_host(plan, entry, strategies, portfolio, working, margin) for entry in config.strategies]
     heard = _heard(plan, hosted)
     prices = Prices(tapes, heard, portfolio.marks, outside.feed_ns)
@@ -107,7 +121,7 @@ def build(
     execution = _execution(plan, bus, portfolio, working, outside.clock)
     tops = [prices.on_top, execution.on_price]
     if config.risk.max_drawdown is not None:
-        tops.append(risk.on_price)
+        tops.append(risk.drawdown.on_price)
     host = StrategyHost(hosted, outside.clock, bus.publish, books=outside.books, unheard=prices.unheard, on_top=tops)
     recorder = _recorder(plan, outside, tapes, portfolio, prices, start)
     parts = RunParts(
@@ -115,16 +129,12 @@ def build(
         bus,
         outside.clock,
         outside,
-        Journal(
-            journal_path,
-            counted=(*ORDER_EVENTS, *ACCOUNT_EVENTS),
-            head=_head(plan, tapes),
-            snapshot=lambda: {"ts": outside.clock.now(), **portfolio.snapshot(), **working.snapshot()},
-        ),
+        _journal(plan, outside.clock, tapes, portfolio, working, execution, journal_path),
         working,
         execution,
         risk,
         portfolio,
+        fees,
         recorder,
         Recording(working),
         host,
@@ -141,16 +151,43 @@ def build(
     _warm_up(parts, history)
     endings = [parts.journal.close]
     return EngineParts(
-        config.run.name, bus, outside.inbox, outside.clock, host, plan.names, outside.tasks, endings, parts
+        config.run.name,
+        bus,
+        outside.inbox,
+        outside.clock,
+        host,
+        plan.names,
+        partial(_hear, parts),
+        outside.tasks,
+        endings,
+        parts,
     )
 
 
 def _portfolio(plan: Plan, bus: Bus) -> Portfolio:
     balances = {(v.name, asset): total for v in plan.venues.values() for asset, total in v.balances.items()}
-    return Portfolio(plan.instruments, balances, bus.publish)
+    valued = {key: price.symbol for key, price in plan.prices.items() if price.symbol is not None}
+    return Portfolio(plan.instruments, balances, bus.publish, plan.rates, valued)
 
 
-def _margin(plan: Plan, portfolio: Portfolio, working: WorkingOrders, start: int) -> AccountMargin:
+def _journal(
+    plan: Plan,
+    clock: Clock,
+    tapes: list[Rows],
+    portfolio: Portfolio,
+    working: WorkingOrders,
+    execution: ExecutionEngine,
+    path: Path | None,
+) -> Journal:
+    return Journal(
+        path,
+        counted=(*ORDER_EVENTS, *ACCOUNT_EVENTS),
+        head=_head(plan, tapes),
+        snapshot=lambda: {"ts": clock.now(), **portfolio.snapshot(), **working.snapshot(), **execution.snapshot()},
+    )
+
+
+def _margin(plan: Plan, portfolio: Portfolio, working: WorkingOrders, fees: KnownFees, start: int) -> AccountMargin:
     account = plan.config.account
     venues = {}
     for name, venue in plan.venues.items():
@@ -162,8 +199,10 @@ def _margin(plan: Plan, portfolio: Portfolio, working: WorkingOrders, start: int
             cross=account.margin_mode == "cross",
             hedged=account.position_mode == "hedge",
             at_entry=plan.maintenance_at_entry(name),
+            collateral=plan.collateral(name, start),
+            prices=plan.prices_at(name),
         )
-    return AccountMargin(portfolio, working, plan.instruments, venues)
+    return AccountMargin(portfolio, working, plan.instruments, venues, fees.taker)
 
 
 def _recorder(
@@ -217,18 +256,26 @@ def _risk(plan: Plan, bus: Bus, portfolio: Portfolio, working: WorkingOrders, ma
 
 
 def _mark_deposits(plan: Plan, portfolio: Portfolio, prices: Prices) -> None:
-    """Base assets held at the start are worth something before the first close: the first open is their price."""
+    """Assets that have a symbol's price are worth something before its first close: the first open is their price."""
+    valuing = {(venue, instrument.symbol) for (venue, _), instrument in portfolio.valued.items()}
     for key, instrument in plan.instruments.items():
-        first = prices.first(key) if instrument.kind == "spot" else None
+        first = prices.first(key) if instrument.kind == "spot" or key in valuing else None
         if first is not None and portfolio.deposits.get((key[0], instrument.base)):
             portfolio.marks.setdefault(key, first)
+    for (venue, asset), instrument in portfolio.valued.items():
+        market = (venue, instrument.symbol)
+        if instrument.kind == "linear" and portfolio.deposits.get((venue, asset)) and market not in portfolio.marks:
+            raise DataError(
+                f"what {asset} is worth is said by {instrument.symbol}, of which the run has no bars, trades or "
+                f'quotes: give it some, or `account.prices: {{{asset}: "…"}}`'
+            )
 
 
 def _subscribe(parts: RunParts) -> None:
     bus, journal, host = parts.bus, parts.journal, parts.host
     system = (TimerFired, StrategyFailed, TradingHalted, TradingResumed, RunStarted, RunEnded)
-    bus.subscribe((*ORDER_EVENTS, *ACCOUNT_EVENTS), journal.collect)
-    bus.subscribe((Signal, *COMMANDS, *system), journal.on_batch)
+    bus.subscribe((*ORDER_EVENTS, *ACCOUNT_EVENTS, SubmitOrder), journal.collect)
+    bus.subscribe((Signal, CancelOrder, AmendOrder, *system), journal.on_batch)
     bus.subscribe(Signal, parts.execution.on_signal)
     bus.subscribe(ORDER_EVENTS, parts.working.on_event)
     bus.subscribe(TimerFired, parts.execution.on_timer)
@@ -236,15 +283,19 @@ def _subscribe(parts: RunParts) -> None:
     bus.subscribe(ProposeCancel, parts.risk.on_cancel)
     bus.subscribe(ProposeAmend, parts.risk.on_amend)
     bus.subscribe(COMMANDS, parts.outside.on_command)
-    bus.subscribe(Bar, parts.portfolio.on_bar)
+    only_bars = parts.heard_kinds == ["bars"]
+    of_one = only_bars and len(parts.plan.instruments) == 1
+    bus.subscribe(Bar, parts.portfolio.keep_bar if of_one else parts.portfolio.on_bar)
     if "trades" in parts.heard_kinds:
         bus.subscribe(TradeTick, parts.prices.on_trade)
     if "quotes" in parts.heard_kinds:
         bus.subscribe(QuoteTick, parts.prices.on_quote)
     bus.subscribe(OrderFilled, parts.portfolio.on_fill)
-    # Knows the new position: reduce-only orders are cut to what is left of it.
-    bus.subscribe(OrderFilled, parts.execution.on_fill)
+    if parts.fees.by_volume:
+        bus.subscribe(OrderFilled, parts.fees.on_fill)
+    # After the portfolio: reduce-only orders are cut to what is left of the new position.
     parts.execution.hear(
+        bus.subscribe(OrderFilled, parts.execution.on_fill),
         bus.subscribe(KEPT_EVENTS, parts.execution.on_order_event),
         bus.subscribe([EVENTS[kind] for kind in parts.heard_kinds if kind != "depth"], parts.execution.on_price),
     )
@@ -252,12 +303,12 @@ def _subscribe(parts: RunParts) -> None:
     bus.subscribe(PositionLiquidated, parts.portfolio.on_liquidation)
     if parts.plan.config.risk.max_drawdown is not None:
         priced = [EVENTS[kind] for kind in parts.heard_kinds if kind != "depth"]
-        parts.risk.hear(bus.subscribe(priced, parts.risk.on_price))
-        bus.subscribe((OrderFilled, FundingPaid, PositionLiquidated), parts.risk.on_fill)
+        drawdown = parts.risk.drawdown
+        drawdown.hear(bus.subscribe(priced, drawdown.on_bar if only_bars else drawdown.on_price))
+        bus.subscribe((OrderFilled, FundingPaid, PositionLiquidated), drawdown.on_change)
     bus.subscribe((OrderFilled, FundingPaid, PositionLiquidated), parts.recorder.on_change)
     bus.subscribe(OrderFilled, parts.recording.on_fill)
-    bus.subscribe(OrderAccepted, parts.recording.on_accepted)
-    bus.subscribe((OrderAmended, OrderTriggered), parts.recording.on_moved)
+    parts.recording.hear(bus.subscribe((OrderAccepted, OrderAmended, OrderTriggered), parts.recording.on_placed))
     bus.subscribe((FundingPaid, PositionLiquidated), parts.recording.on_account_event)
     for kind in parts.heard_kinds:
         bus.subscribe(EVENTS[kind], host.handler_of(EVENTS[kind]))
@@ -274,6 +325,16 @@ def _heard(plan: Plan, strategies: list[HostedStrategy]) -> list[tuple[str, str,
     """Streams that become events: what a strategy hears, and bars, which tell prices at little cost."""
     wanted = {(*key, kind) for hosted in strategies for key, one in hosted.hearing.items() for kind in one.streams}
     return [(*s.key, s.kind) for s in plan.streams if s.kind == "bars" or (*s.key, s.kind) in wanted]
+
+
+def _hear(parts: RunParts, event: type[Event]) -> None:
+    """Subscribe every stream of the run whose rows are events of this type; of all other events there is no stream."""
+    kind = KIND_OF.get(event)
+    streams = [stream for stream in parts.plan.streams if stream.kind == kind]
+    if kind is not None and not streams:
+        raise UsageError(f"no entry of `data` has {kind}: there will be no {event.__name__}")
+    for stream in streams:
+        parts.outside.subscribe(*stream.key, stream.kind)
 
 
 def _warm_up(parts: RunParts, history: list[Rows | None]) -> None:

@@ -27,7 +27,7 @@ def remarks(parts: RunParts, curve: EquityCurve) -> list[str]:
     return [
         *parts.plan.warnings,
         *(line for tape in parts.tapes for line in _about_tape(tape)),
-        *_ruin(curve),
+        *_ruin(curve, shared=bool(parts.plan.config.account.multi_asset)),
         *_beginnings(parts),
         *(f"trading was halted for {scope}: {reason}" for scope, reason in parts.risk.halted.items()),
         *_refusals(orders, OrderStatus.DENIED, "denied by our own checks"),
@@ -47,12 +47,14 @@ def _about_tape(tape: Rows) -> Iterator[str]:
         yield f"{tape.symbol}: {note}"
 
 
-def _ruin(curve: EquityCurve) -> Iterator[str]:
-    """Where nothing is ever liquidated (no brackets, no marks), money that was lost and more is nobody's result."""
+def _ruin(curve: EquityCurve, *, shared: bool) -> Iterator[str]:
+    """Where nothing is ever liquidated (no brackets, no marks), money that was lost and more is nobody's result; nor is
+    a debt that is left standing beside assets that fall."""
     below = curve.equity < 0
     if below.any():
         at = iso(int(curve.ts[below.argmax()]))[:19]
-        yield f"equity fell below zero at {at}Z: a venue would have liquidated before"
+        done = "exchanged the other assets for what is owed, or liquidated," if shared else "liquidated"
+        yield f"equity fell below zero at {at}Z: a venue would have {done} before"
 
 
 def _beginnings(parts: RunParts) -> Iterator[str]:

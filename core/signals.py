@@ -8,7 +8,7 @@ negative sizes, unknown keys and unknown symbols are refused with one sentence, 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any, get_args
 
@@ -17,15 +17,14 @@ import msgspec
 from core.contradictions import contradiction
 from core.events import Ends, OrderType, PositionSide, SelfTrade, Signal
 
-NUMBERS = frozenset(
+POSITIVE = frozenset(
     {"qty", "notional", "fraction", "quote_qty", "price", "trigger_price", "activation_price", "trail_bps",
      "trail_distance", "iceberg", "stop_loss", "stop_loss_distance", "stop_loss_bps", "take_profit",
-     "take_profit_distance", "take_profit_bps", "slippage_tolerance", "target"}
+     "take_profit_distance", "take_profit_bps", "slippage_tolerance"}
 )  # fmt: skip
-POSITIVE = NUMBERS - {"target"}
+ALIASES = {"action": "side", "id": "tag"}
 PEG_LEVELS = tuple(f"_{level}" for level in (2, 3, 4, 5, 10, 20))
 """Of all venues; which of them a venue has, its rules say."""
-ALIASES = {"action": "side", "id": "tag"}
 CHOICES: dict[str, tuple[str, ...]] = {
     "side": ("buy", "sell"),
     "type": get_args(OrderType),
@@ -37,14 +36,25 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "slippage_tolerance_type": ("ticks", "percent"),
     "price_match": tuple(f"{peg}{level}" for peg in ("opponent", "queue") for level in ("", *PEG_LEVELS)),
 }
-MARKET_ORDER = {"side", "qty"}
 CLOSE = {"close": True}
-"""The two most frequent answers: complete, and without anything that could contradict."""
+WHOLE = frozenset(
+    frozenset({"side", "qty", *price, *tag})
+    for price in ((), ("price",), ("price", "post_only"))
+    for tag in ((), ("tag",))
+)
+"""What most answers say: complete, and nothing of it could contradict the rest."""
 FLAGS = frozenset({"post_only", "reduce_only", "close", "close_position"})
-TEXTS = frozenset({"symbol", "oco", "cancel", "amend", "tag"})
+TEXTS = frozenset({"symbol", "oco", "amend", "tag"})
+WISHES = (dict, Signal, Mapping)
+LISTS = (list, tuple)
+NUMBERS = (str, int, Decimal)
+"""What is read as it is; whatever else can be a float is one."""
 KEYS = frozenset(f.name for f in msgspec.structs.fields(Signal)) - {"ts", "strategy", "venue"}
+ZERO = Decimal(0)
 MAGNITUDE = Decimal("1e15")
 """Above this a price or a size is a bug, not a wish."""
+TEXT_MAX = 200
+"""Characters of a tag: it stands in every file of a run, and no tag of a sane strategy is longer."""
 
 
 class BadSignal(ValueError):
@@ -60,10 +70,10 @@ def read_answer(
     """
     if answer is None:
         return []
-    if isinstance(answer, dict | Signal | Mapping):
+    if isinstance(answer, WISHES):
         signal = _read_one(answer, symbols, default, ts, strategy)
         return [] if signal is None else [signal]
-    if isinstance(answer, list | tuple):
+    if isinstance(answer, LISTS):
         signals = [_read_one(one, symbols, default, ts, strategy) for one in answer if one is not None]
         return [signal for signal in signals if signal is not None]
     raise BadSignal(
@@ -71,19 +81,17 @@ def read_answer(
     )
 
 
-def exact(name: str, value: Any) -> Decimal:
+def _number(name: str, value: Any) -> Decimal:
     """A number of the strategy's as a Decimal: a float becomes the shortest decimal it prints as."""
-    if type(value) is Decimal:
-        number = value
-    elif type(value) is float:
+    if type(value) is float:
         number = Decimal(repr(value))
     elif isinstance(value, bool):
         raise BadSignal(f"`{name}` is {value}, expected a number")
-    elif isinstance(value, int | str):
+    elif isinstance(value, NUMBERS):
         try:
             number = Decimal(value)
         except InvalidOperation:
-            raise BadSignal(f"`{name}` is {value!r}, expected a number") from None
+            raise BadSignal(f"`{name}` is {value!r:.60}, expected a number") from None
     else:
         try:
             number = Decimal(repr(float(value)))
@@ -91,66 +99,99 @@ def exact(name: str, value: Any) -> Decimal:
             raise BadSignal(f"`{name}` is {value!r:.60} ({type(value).__name__}), expected a number") from None
     if not number.is_finite():
         raise BadSignal(f"`{name}` is {value!r}, expected a finite number")
-    if not -MAGNITUDE <= number <= MAGNITUDE:
-        raise BadSignal(f"`{name}` is {value!r}, beyond {MAGNITUDE:f}")
-    if name in POSITIVE and number <= 0:
+    if abs(number) > MAGNITUDE:
+        raise BadSignal(f"`{name}` is {value!r:.60}, beyond {MAGNITUDE:f}")
+    if number <= ZERO and name in POSITIVE:
         raise BadSignal(f"`{name}` is {value!r}, expected more than 0")
     return number
+
+
+def _choice(name: str, value: Any) -> Any:
+    if value not in CHOICES[name]:
+        raise BadSignal(f"`{name}` is {value!r}, expected one of {', '.join(CHOICES[name])}")
+    return value
+
+
+def _flag(name: str, value: Any) -> Any:
+    if not isinstance(value, bool):
+        raise BadSignal(f"`{name}` is {value!r}, expected True or False")
+    return value
+
+
+def _text(name: str, value: Any) -> Any:
+    if not isinstance(value, str):
+        raise BadSignal(f"`{name}` is {value!r:.60}, expected text")
+    if len(value) > TEXT_MAX or not value.isprintable():
+        raise BadSignal(f"`{name}` is {value!r:.60}, expected at most {TEXT_MAX} characters, all of them printable")
+    return value
+
+
+def _cancel(name: str, value: Any) -> Any:
+    if not isinstance(value, str | bool):
+        raise BadSignal(f"`{name}` is {value!r:.60}, expected True, or the text of a tag or an order id")
+    return value if isinstance(value, bool) else _text(name, value)
+
+
+def _time(name: str, value: Any) -> Any:
+    if type(value) is not int:
+        raise BadSignal(f"`{name}` is {value!r:.60}, expected int nanoseconds UTC")
+    return value
+
+
+Reader = Callable[[str, Any], Any]
+READERS: dict[str, tuple[str, Reader]] = {
+    **{name: (name, _number) for name in (*sorted(POSITIVE), "target")},
+    **{name: (name, _choice) for name in CHOICES},
+    **{name: (name, _flag) for name in FLAGS},
+    **{name: (name, _text) for name in TEXTS},
+    "cancel": ("cancel", _cancel),
+    "good_till": ("good_till", _time),
+}
+READERS |= {alias: READERS[name] for alias, name in ALIASES.items()}
+"""By the key of an answer: the field of the signal that it fills, and who checks its value."""
 
 
 def _read_one(
     answer: Any, symbols: Mapping[str, tuple[str, str]], default: str | None, ts: int, strategy: str
 ) -> Signal | None:
-    if isinstance(answer, Signal):
-        # By identity where it is False: a target of zero equals it, and is a wish.
-        fields_given = ((name, getattr(answer, name)) for name in KEYS)
-        given: Any = {name: value for name, value in fields_given if value is not False and value not in (None, "")}
-    elif isinstance(answer, dict | Mapping):
-        given = answer
-    else:
-        raise BadSignal(f"expected a Signal or a mapping, got {type(answer).__name__}: {answer!r:.80}")
     fields: dict[str, Any] = {}
-    for key, value in given.items():
-        name = key
-        if key not in KEYS:
-            name = ALIASES.get(key)
-            if name is None:
-                raise BadSignal(_unknown_key(key))
+    for key, value in (answer if type(answer) is dict else _given(answer)).items():
+        if key not in READERS:
+            raise BadSignal(_unknown_key(key))
         if value is None:
             continue
-        if name in NUMBERS:
-            value = exact(name, value)
-        elif name in CHOICES:
-            if key == "action" and value == "hold":
-                return None
-            if value not in CHOICES[name]:
-                raise BadSignal(f"`{name}` is {value!r}, expected one of {', '.join(CHOICES[name])}")
-        elif name in FLAGS and not isinstance(value, bool):
-            raise BadSignal(f"`{name}` is {value!r}, expected True or False")
-        elif name in TEXTS and not isinstance(value, str):
-            if name != "cancel" or not isinstance(value, bool):
-                expected = "True, or the text of a tag or an order id" if name == "cancel" else "text"
-                raise BadSignal(f"`{name}` is {value!r:.60}, expected {expected}")
-        elif name == "good_till" and type(value) is not int:
-            raise BadSignal(f"`good_till` is {value!r:.60}, expected int nanoseconds UTC")
-        fields[name] = value
+        if key == "action" and value == "hold":
+            return None
+        name, read = READERS[key]
+        fields[name] = read(name, value)
     named = fields.pop("symbol", default)
     if named is None:
         raise BadSignal(f"`symbol` is missing; this strategy trades {', '.join(symbols)}")
-    key = symbols.get(named)
-    if key is None:
+    market = symbols.get(named)
+    if market is None:
         near = difflib.get_close_matches(str(named), symbols, 1)
         hint = f", did you mean {near[0]}?" if near else "."
         raise BadSignal(f"unknown symbol {named!r}{hint} This strategy trades {', '.join(symbols)}")
-    signal = Signal(ts=ts, strategy=strategy, venue=key[0], symbol=key[1], **fields)
-    if fields.keys() != MARKET_ORDER and fields != CLOSE:
+    signal = Signal(ts=ts, strategy=strategy, venue=market[0], symbol=market[1], **fields)
+    if fields != CLOSE and frozenset(fields) not in WHOLE:
         wrong = contradiction(signal)
         if wrong is not None:
             raise BadSignal(wrong)
     return signal
 
 
+def _given(answer: Any) -> Mapping[Any, Any]:
+    """What an answer says that is no dict."""
+    if isinstance(answer, Signal):
+        # By identity where it is False: a target of zero equals it, and is a wish.
+        fields = ((name, getattr(answer, name)) for name in KEYS)
+        return {name: value for name, value in fields if value is not False and value not in (None, "")}
+    if isinstance(answer, Mapping):
+        return answer
+    raise BadSignal(f"expected a Signal or a mapping, got {type(answer).__name__}: {answer!r:.80}")
+
+
 def _unknown_key(key: Any) -> str:
-    near = difflib.get_close_matches(str(key), [*KEYS, *ALIASES], 1)
+    near = difflib.get_close_matches(str(key), sorted(READERS), 1)
     hint = f", did you mean `{near[0]}`?" if near else f"; known: {', '.join(sorted(KEYS))}"
     return f"unknown key `{key}`{hint}"

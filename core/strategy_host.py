@@ -75,6 +75,8 @@ class StrategyHost:
                 if books is not None:
                     view.look_into(opener(books, hosted.spec.symbols[name], name, clock.now))
         self._by_name = {hosted.name: hosted for hosted in strategies}
+        self._states = {(h.name, *key): h.states[name] for h in strategies for key, name in h.names.items()}
+        """What each strategy sees of itself, by its name and (venue, symbol)."""
         self.needs_await = any(h.is_async for h in strategies)
         self.failure: StrategyError | None = None
         """The error that ends the run, once a strategy with `on_error: stop` failed."""
@@ -131,7 +133,7 @@ class StrategyHost:
         push = pushes.get(kind, _nowhere)
 
         def on_event(event: Any) -> None:
-            if hosted.started_at is None or hosted.failed:
+            if not hosted.running:
                 self.on_market(event)
                 return
             if is_bar:
@@ -139,7 +141,6 @@ class StrategyHost:
             push(event)
             hosted.calls += 1
             market.event = event
-            market.now = event.ts
             try:
                 answer = call(market, state)
                 if answer is not None:
@@ -172,9 +173,9 @@ class StrategyHost:
 
     def on_position(self, event: PositionChanged) -> None:
         """A strategy's own book changed: what it sees of it is refreshed."""
-        hosted = self._by_name.get(event.strategy)
-        if hosted is not None:
-            hosted.states[hosted.names[event.venue, event.symbol]].refresh()
+        state = self._states.get((event.strategy, event.venue, event.symbol))
+        if state is not None:
+            state.refresh()
 
     @property
     def has_listeners(self) -> bool:
@@ -331,8 +332,9 @@ class StrategyHost:
         hosted.calls += 1
         if hosted.started_at is None:
             hosted.started_at = ts
+            hosted.running = True
         market = hosted.market
-        market.now = ts
+        market.called_at = ts
         market.event = cause
         if hosted.spec.input == "view":
             view = hosted.views[name]
@@ -356,19 +358,19 @@ class StrategyHost:
         """Publish an answer's signals. `symbol` is meant where it names none; None: the symbol of the call."""
         if answer is None:
             return
-        speaks_of_all = not hosted.single and (hosted.spec.together or hosted.spec.timer_ns is not None)
-        default = None if speaks_of_all else symbol or hosted.market.symbol
+        default = None if hosted.speaks_of_all else symbol or hosted.market.symbol
         signals = read_answer(answer, hosted.spec.symbols, default, ts=ts, strategy=hosted.name)
-        at, before = hosted.wished
-        count = len(signals) + (before if at == ts else 0)
-        hosted.wished = (ts, count)
-        if count > WISHES_MAXIMUM:
+        if ts != hosted.wished_at:
+            hosted.wished_at, hosted.wished = ts, 0
+        count = len(signals)
+        hosted.wished += count
+        if hosted.wished > WISHES_MAXIMUM:
             raise BadSignal(
-                f"{count:,} wishes at one moment, at most {WISHES_MAXIMUM:,} are taken: where it answers its own order "
-                "events, each answer makes the next event; let it wait for the next bar"
+                f"{hosted.wished:,} wishes at one moment, at most {WISHES_MAXIMUM:,} are taken: where it answers its "
+                "own order events, each answer makes the next event; let it wait for the next bar"
             )
+        self.signals += count
         for signal in signals:
-            self.signals += 1
             self._publish(signal)
 
     def _each(self, method: str, ts: int) -> None:
@@ -388,7 +390,7 @@ class StrategyHost:
     def _fail(self, hosted: HostedStrategy, method: str, event: Event | None, error: BaseException) -> None:
         what = text_of(error)
         where = place_of(error, hosted.object, method)
-        hosted.failed = True
+        hosted.failed, hosted.running = True, False
         ts = event.ts if event is not None else self._clock.now()
         if hosted.spec.on_error == "stop":
             self.failure = StrategyError(hosted.name, method, moment_of(event, hosted.calls), where, what)

@@ -14,13 +14,22 @@ from operator import attrgetter
 import numpy as np
 
 from core.errors import UsageError
-from core.events import Bar, BookUpdate, FundingRate, MarketEvent, MarkPrice, QuoteTick, TradeTick
+from core.events import Bar, BookUpdate, Event, FundingRate, MarketEvent, MarkPrice, QuoteTick, TradeTick
 from core.tape import LAST, SNAPSHOT, Column, Rows
 
 BATCH = 4096
 """Rows decoded at once: about a megabyte of events, a few milliseconds of work."""
 KINDS = ("trades", "depth", "quotes", "marks", "funding", "bars")
 """Kinds that have events, in the order in which those of one symbol are heard at one nanosecond."""
+KIND_OF: dict[type[Event], str] = {
+    TradeTick: "trades",
+    BookUpdate: "depth",
+    QuoteTick: "quotes",
+    MarkPrice: "marks",
+    FundingRate: "funding",
+    Bar: "bars",
+}
+"""Of which kind of tape an event is a row."""
 SIDES = np.array([None, "buy", "sell"], dtype=object)
 """By a row's `side`: 1 is a buy, -1 a sell, counted from the end."""
 RECEIVED = attrgetter("ts")
@@ -40,20 +49,29 @@ class TapeStreams:
         self._feed_ns = feed_ns
         self._start = start
         self._heard: set[Stream] = set()
+        self._begun = False
         self.end = max((t.edges.last_ts + feed_ns.get(t.venue, 0) for t in tapes if len(t)), default=start)
         """Receipt time of the last row of all tapes, heard or not: until then the run goes on."""
 
     def subscribe(self, venue: str, symbol: str, kind: str) -> None:
-        """Hear this stream; asked for twice it is heard once. Raises UsageError where there is none."""
+        """Hear this stream; asked for twice it is heard once.
+
+        Raises UsageError where there is none, or where the tapes are played already.
+        """
         if (venue, symbol, kind) not in self._tapes:
             have = ", ".join(f"{v} {s} {k}" for v, s, k in self._tapes)
             raise UsageError(f"no tape has {kind} of {symbol} at {venue}; this run has {have}")
         if kind not in KINDS:
             raise UsageError(f"{kind} of {symbol} is for the venue alone and cannot be heard; {', '.join(KINDS)} can")
+        if self._begun and (venue, symbol, kind) not in self._heard:
+            raise UsageError(
+                f"{kind} of {symbol} can be asked for before time starts only: do it right after the engine is entered"
+            )
         self._heard.add((venue, symbol, kind))
 
     def events(self) -> Iterator[Sequence[MarketEvent]]:
         """What is heard, in lists that are never empty: by receipt time, then symbol, kind and row."""
+        self._begun = True
         symbols = list(dict.fromkeys((venue, symbol) for venue, symbol, _ in self._tapes))
         order = sorted(self._heard, key=lambda one: (symbols.index(one[:2]), KINDS.index(one[2])))
         streams = [batches(self._tapes[one], self._feed_ns.get(one[0], 0), self._start) for one in order]
@@ -70,7 +88,7 @@ def batches(tape: Rows, feed_ns: int, start: int = 0) -> Iterator[Sequence[Marke
         return
     decode = DECODERS[tape.kind]
     for columns in tape.chunks(BATCH):
-        yield decode(tape, columns, np.maximum(columns["ts"] + feed_ns, start).tolist())
+        yield decode(tape, columns, np.maximum(columns["ts"] + feed_ns, start))
 
 
 def merged(streams: Sequence[Iterator[Sequence[MarketEvent]]]) -> Iterator[Sequence[MarketEvent]]:
@@ -106,32 +124,32 @@ def _load(source: Iterator[Sequence[MarketEvent]], head: list[MarketEvent]) -> b
 # --- one decoder per kind -------------------------------------------------------------------------------------------
 
 
-def _bars(tape: Rows, columns: Columns, received: list[int]) -> list[MarketEvent]:
+def _bars(tape: Rows, columns: Columns, received: Column) -> list[MarketEvent]:
     prices = (_floats(columns[name], tape.price_scale) for name in ("open", "high", "low", "close"))
     volume = _floats(columns["volume"], tape.size_scale)
     return list(map(Bar, *_heads(tape, columns, received), repeat(tape.interval_ns), *prices, volume))
 
 
-def _trades(tape: Rows, columns: Columns, received: list[int]) -> list[MarketEvent]:
+def _trades(tape: Rows, columns: Columns, received: Column) -> list[MarketEvent]:
     price, size = _floats(columns["price"], tape.price_scale), _floats(columns["size"], tape.size_scale)
     return list(map(TradeTick, *_heads(tape, columns, received), price, size, SIDES[columns["side"]].tolist()))
 
 
-def _quotes(tape: Rows, columns: Columns, received: list[int]) -> list[MarketEvent]:
+def _quotes(tape: Rows, columns: Columns, received: Column) -> list[MarketEvent]:
     bid, ask = (_floats(columns[name], tape.price_scale) for name in ("bid_price", "ask_price"))
     bid_qty, ask_qty = (_floats(columns[name], tape.size_scale) for name in ("bid_size", "ask_size"))
     return list(map(QuoteTick, *_heads(tape, columns, received), bid, bid_qty, ask, ask_qty))
 
 
-def _marks(tape: Rows, columns: Columns, received: list[int]) -> list[MarketEvent]:
+def _marks(tape: Rows, columns: Columns, received: Column) -> list[MarketEvent]:
     return list(map(MarkPrice, *_heads(tape, columns, received), _floats(columns["close"], tape.price_scale)))
 
 
-def _funding(tape: Rows, columns: Columns, received: list[int]) -> list[MarketEvent]:
+def _funding(tape: Rows, columns: Columns, received: Column) -> list[MarketEvent]:
     return list(map(FundingRate, *_heads(tape, columns, received), _floats(columns["rate"], tape.size_scale)))
 
 
-DECODERS: dict[str, Callable[[Rows, Columns, list[int]], list[MarketEvent]]] = {
+DECODERS: dict[str, Callable[[Rows, Columns, Column], list[MarketEvent]]] = {
     "bars": _bars,
     "trades": _trades,
     "quotes": _quotes,
@@ -171,11 +189,14 @@ def _messages(tape: Rows, columns: Columns, ends: list[int], feed_ns: int, start
     return made
 
 
-def _heads(
-    tape: Rows, columns: Columns, received: list[int]
-) -> tuple[list[int], list[int], Iterator[str], Iterator[str]]:
-    """What every market event begins with: `ts`, `ts_venue`, `venue`, `symbol`."""
-    return received, columns["ts_venue"].tolist(), repeat(tape.venue), repeat(tape.symbol)
+def _heads(tape: Rows, columns: Columns, received: Column) -> tuple[list[int], list[int], Iterator[str], Iterator[str]]:
+    """What every market event begins with: `ts`, `ts_venue`, `venue`, `symbol`.
+
+    Without a feed latency both times are often the same numbers: those are made once.
+    """
+    ts = received.tolist()
+    same = np.array_equal(columns["ts_venue"], received)
+    return ts, ts if same else columns["ts_venue"].tolist(), repeat(tape.venue), repeat(tape.symbol)
 
 
 def _floats(column: Column, scale: int) -> list[float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 
 import msgspec
@@ -16,7 +17,8 @@ CENT = Decimal("1E-8")
 
 
 class Trade(msgspec.Struct, frozen=True, gc=False):
-    """One round trip. Money in quote units, times int nanoseconds UTC (when we learned of the fill)."""
+    """One round trip. Prices in quote units, money in the run's currency, times int nanoseconds UTC (when we learned of
+    the fill)."""
 
     trade_id: str
     """`t1`, `t2`, … in the order of entries."""
@@ -85,7 +87,7 @@ class Book(msgspec.Struct):
     filled_at: int = 0
     """Venue time of the last fill, int nanoseconds UTC."""
     low: float = math.inf
-    """Lowest price of bars since the last fill; infinite while there was none (msgpack keeps that, JSON would not)."""
+    """Lowest price seen since the last fill; infinite while there was none (msgpack keeps that, JSON would not)."""
     high: float = -math.inf
     last_closed: int = -1
     """Place of the book's latest closed trade among all closed ones; -1: none yet."""
@@ -130,8 +132,13 @@ class Book(msgspec.Struct):
         return mae, mfe
 
 
-def fee_in_quote(fill: OrderFilled, base: str, quote: str) -> Decimal | None:
-    """The fill's fee in quote units; None where it was paid in an asset that has no price here."""
+def fee_in_quote(fill: OrderFilled, base: str, quote: str, worth: Mapping[str, Decimal]) -> Decimal | None:
+    """The fill's fee in quote units; None where it was paid in an asset that has no price here.
+
+    `worth` by fill: what fees were worth that were paid from what the account has, not from what was bought.
+    """
+    if fill.fill_id in worth:
+        return worth[fill.fill_id]
     if fill.fee_asset == quote:
         return fill.fee
     if fill.fee_asset == base:

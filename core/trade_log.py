@@ -6,12 +6,13 @@
 - `gross_pnl` follows the cost rule of the ledger: closing q of Q moves C x q / Q, quantized to 8 decimals half-even,
   and the last lot takes the rest. So the gross PnL of all trades (open ones too) sums to the portfolio's realized PnL
   to the last digit.
-- Fees count in quote units: a fee in the quote asset as it is, one in the base asset at the fill's price. A fee in a
-  third asset has no price here; it is kept in `other_fees` per asset and is in no trade's `fees`.
+- Fees count in quote units: a fee in the quote asset as it is, one in the base asset at the fill's price, one in a
+  third asset at what it was worth. Where nobody knows, it is kept in `other_fees` and is in no trade's `fees`.
 - `mae` and `mfe` are the worst (<= 0) and best (>= 0) unrealised PnL of the quantity held, quote units, before fees
   and funding, seen at: the prices of the trade's own fills; high and low of each bar that opened at or after the last
   fill; the close (alone) of the bar in which that fill fell, because its high and low may be older than the fill. A bar
-  during which the trade ended adds nothing beyond the exit price.
+  during which the trade ended adds nothing beyond the exit price. Where the data have more than bars, what tells
+  instead of them is in `core/extremes.py`.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from core.trade import CENT, LEDGER, Book, Trade, fee_in_quote, percent
 BookKey = tuple[str, str, PositionSide, str]
 """venue, symbol, position side, strategy."""
 
+ONE = Decimal(1)
 FORCED = frozenset({"liquidation", "adl"})
 """Rules of fills that the venue made, not an order of ours."""
 
@@ -54,10 +56,18 @@ class TradeLog:
         instruments: Mapping[tuple[str, str], Instrument],
         order_of: Callable[[str], Order] | None = None,
         extremes: TapeExtremes | None = None,
+        rates: Mapping[str, Decimal] | None = None,
+        fee_worth: Mapping[str, Decimal] | None = None,
     ) -> None:
-        """`instruments` by (venue, symbol). `order_of` names the order types of trades; without it they are empty."""
+        """`instruments` by (venue, symbol). `order_of` names the order types of trades; without it they are empty.
+
+        `rates` by settle asset: what one is worth in the run's currency, which a trade's money is in; 1 without.
+        `fee_worth` by fill: what a fee that no book paid was worth, quote units.
+        """
+        self._fee_worth = fee_worth or {}
         self._instruments = instruments
         self._order_of = order_of
+        self._rates = rates or {}
         self._extremes = extremes
         """Where low and high of a stretch can be looked up: then nobody needs to call `on_bar`."""
         self._books: dict[BookKey, Book] = {}
@@ -68,7 +78,7 @@ class TradeLog:
         self.other_fees: dict[str, Decimal] = {}
         """Fees in assets that are neither base nor quote, per asset: no trade counts them."""
         self.unassigned_funding = ZERO
-        """Funding of books that never traded here; quote units, no trade counts it."""
+        """Funding of books that never traded here; run's currency, no trade counts it."""
 
     # --- handlers ---------------------------------------------------------------------------------------------------
 
@@ -95,19 +105,20 @@ class TradeLog:
     def on_funding(self, event: FundingPaid) -> None:
         """Book funding on the open trade; when it is learned after the exit, on the trade it was paid for."""
         book = self._books.get((event.venue, event.symbol, event.position_side, event.strategy))
+        rate = self._rates.get(self._instruments[event.venue, event.symbol].quote, ONE)
         with localcontext(LEDGER):
             if book is None:
-                self.unassigned_funding += event.amount
+                self.unassigned_funding += event.amount * rate
             elif book.is_open:
                 book.funding += event.amount
             else:
                 trade = self.closed[book.last_closed]
-                pnl = trade.pnl + event.amount
+                pnl = trade.pnl + event.amount * rate
                 self.closed[book.last_closed] = msgspec.structs.replace(
                     trade,
-                    funding=trade.funding + event.amount,
+                    funding=trade.funding + event.amount * rate,
                     pnl=pnl,
-                    return_pct=percent(pnl, trade.entry_price * trade.qty),
+                    return_pct=percent(pnl, trade.entry_price * trade.qty * rate),
                 )
 
     def on_liquidation(self, event: PositionLiquidated) -> None:
@@ -156,7 +167,7 @@ class TradeLog:
             self._by_symbol.setdefault(event.symbol, []).append(book)
         fee = event.fee if event.fee_asset == book.quote else self._foreign_fee(book, event)
         qty, buys = event.qty, event.side == "buy"
-        if buys and event.fee_asset == book.base:
+        if buys and event.fee_asset == book.base and event.fill_id not in self._fee_worth:
             qty -= event.fee  # what a spot venue keeps of the bought asset never becomes part of the position
         held, step = book.qty, book.step
         if -step < held < step:
@@ -180,6 +191,9 @@ class TradeLog:
         book.entry_order_type = self._order_type(event)
         book.exit_qty = book.exit_value = book.gross = book.funding = book.mae = book.mfe = ZERO
         book.fees = fee
+        if book.qty and (book.qty < 0) == (event.side == "buy"):
+            qty -= self._sweep(book, event.price, qty)
+            value = event.price * qty
         if event.side == "buy":
             book.qty += qty
             book.cost += value
@@ -187,6 +201,17 @@ class TradeLog:
             book.qty -= qty
             book.cost -= value
         book.start_stretch(event)
+
+    def _sweep(self, book: Book, price: Decimal, most: Decimal) -> Decimal:
+        """Close dust of the other side with the first of what comes in; what that earns is the new trade's."""
+        dust = abs(book.qty)
+        closing = min(dust, most)
+        moved = book.cost if closing == dust else (book.cost * closing / dust).quantize(CENT)
+        part = closing if book.qty > 0 else -closing
+        book.gross = price * part - moved
+        book.qty -= part
+        book.cost -= moved
+        return closing
 
     def _look(self, book: Book, until: int) -> None:
         """Take low and high since the book's last fill from the tapes, where there are any."""
@@ -247,6 +272,7 @@ class TradeLog:
             exit_type = self._order_type(exit_fill)
             reason = _exit_reason(exit_fill.rule, exit_type)
             mae, mfe = book.mae, book.mfe
+        rate = self._rates.get(book.quote, ONE)
         return Trade(
             f"t{book.number}",
             book.strategy,
@@ -257,16 +283,16 @@ class TradeLog:
             exit_ts,
             exit_price,
             book.entry_qty,
-            book.gross,
-            book.fees,
-            book.funding,
-            pnl,
+            book.gross * rate,
+            book.fees * rate,
+            book.funding * rate,
+            pnl * rate,
             percent(pnl, book.entry_value),
             book.entry_order_type,
             exit_type,
             (until - book.entry_ts) / 1e9,
-            mae,
-            mfe,
+            mae * rate,
+            mfe * rate,
             reason,
         )
 
@@ -279,7 +305,7 @@ class TradeLog:
         return Book(*key, base=instrument.base, quote=instrument.quote, step=instrument.step)
 
     def _foreign_fee(self, book: Book, event: OrderFilled) -> Decimal:
-        fee = fee_in_quote(event, book.base, book.quote)
+        fee = fee_in_quote(event, book.base, book.quote, self._fee_worth)
         if fee is None:
             asset = event.fee_asset
             self.other_fees[asset] = self.other_fees.get(asset, ZERO) + event.fee

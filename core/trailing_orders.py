@@ -8,6 +8,7 @@ and an order. Only for reduce-only orders: the old and the new stop may meet at 
 from __future__ import annotations
 
 from decimal import Context, Decimal
+from typing import Any
 
 import msgspec
 
@@ -113,6 +114,10 @@ class TrailingOrders:
     def on_end(self, order_id: str) -> None:
         """A stop is over."""
         self._stops.pop(order_id, None)
+
+    def snapshot(self) -> dict[str, dict[str, Any]]:
+        """By the id of the order that is at the venue: what was wished, and the best price it has seen."""
+        return {order_id: {"terms": stop.terms, "best": stop.best} for order_id, stop in self._stops.items()}
 
     def _level(self, stop: TrailingStop) -> Decimal:
         sign = 1 if stop.terms.side == "sell" else -1

@@ -10,7 +10,9 @@ from typing import Literal
 
 import msgspec
 
+from core.collateral import DatedCollateral
 from core.events import TimeInForce
+from core.fee_tables import VenueFees
 from core.margin import DatedTiers
 from core.notation import Timestamp
 from core.price_filters import PercentPrice, PriceLimit, PriceRange
@@ -101,6 +103,15 @@ class RateLimitRules(msgspec.Struct, frozen=True):
         return valid[-1] if valid else self.limits[0]
 
 
+class SharedCollateralRules(msgspec.Struct, frozen=True):
+    """What the assets of an account count for where they are margin together."""
+
+    dollars: tuple[str, ...]
+    """Assets that are worth one US dollar where nobody says otherwise."""
+    assets: dict[str, list[DatedCollateral]]
+    """By asset, oldest first; what is missing is no collateral there."""
+
+
 class VenueRules(msgspec.Struct, frozen=True):
     """Everything about a venue that a simulator or a check needs to know."""
 
@@ -108,8 +119,6 @@ class VenueRules(msgspec.Struct, frozen=True):
     kind: Literal["spot", "linear"]
     as_of: Timestamp
     """When these values were true."""
-    maker: Decimal
-    taker: Decimal
     fee_in: Literal["quote", "received"]
     """`received`: a buyer pays in base, a seller in quote."""
     post_only_cross: Literal["reject", "ack_then_cancel"]
@@ -170,6 +179,8 @@ class VenueRules(msgspec.Struct, frozen=True):
     stp_modes: tuple[str, ...] = ("none", "expire_maker", "expire_taker", "expire_both")
     maintenance_at: Literal["mark", "model"] = "mark"
     """What an isolated position's maintenance margin is valued at; `model`: the venue's pages differ, models choose."""
+    shares_in_cross: bool = False
+    """Whether in cross margin all assets stand behind all positions unless one says otherwise."""
     margin_call_at: Decimal | None = None
     """Maintenance margin over what stands behind a position from which on it is told of; None: it never is."""
     forced_ids: dict[str, str] = {}
@@ -194,8 +205,14 @@ class VenueRules(msgspec.Struct, frozen=True):
     clock_ahead_ms: int = 1000
     """How far before a request's own time the engine's clock must not be: it refuses this much and more."""
     instruments: dict[str, list[DatedInstrument]] = {}
+    rebate_in: Literal["same", "given"] = "same"
+    """Asset of a maker's rebate where fees are taken in what is received: the same, or what was given for it."""
+    fees: VenueFees = VenueFees([])
+    """From `fees.yaml` beside the rules."""
     brackets: dict[str, list[DatedTiers]] = {}
     """Maintenance tiers by symbol, from `brackets.yaml` beside the rules."""
+    collateral: SharedCollateralRules | None = None
+    """From `collateral.yaml` beside the rules; None where assets never stand behind positions together."""
 
     def guesses(self, at: int | None) -> list[str]:
         """What was not recorded for `at`, one sentence each: later rules stand for it. None: nobody said when."""

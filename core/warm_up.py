@@ -31,4 +31,4 @@ def past_events(tape: Rows, strategies: Sequence[HostedStrategy]) -> Iterable[Ma
 
 def _events(tape: Rows, columns: Mapping[str, Column]) -> list[MarketEvent]:
     """Rows with the receipt time of the tape."""
-    return DECODERS[tape.kind](tape, columns, columns["ts"].tolist())
+    return DECODERS[tape.kind](tape, columns, columns["ts"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from decimal import Decimal
 from typing import Any
 
@@ -18,7 +19,8 @@ class WorkingOrders:
     def __init__(self) -> None:
         self.all: dict[str, Order] = {}
         """Every order of the run, in order of creation."""
-        self._open: dict[tuple[str, str], dict[str, Order]] = {}
+        self.open: dict[tuple[str, str], dict[str, Order]] = defaultdict(dict)
+        """Those that are under way or working: by (venue, symbol), then by id, oldest first."""
         self._tags: dict[tuple[str, str], str] = {}
         self.illegal: list[str] = []
         """Order events that were no legal move, one sentence each; empty in a simulated run."""
@@ -27,7 +29,7 @@ class WorkingOrders:
         """Track a new order. Its tag, if any, names it until another order of the strategy takes the tag."""
         terms = order.terms
         self.all[terms.id] = order
-        self._open.setdefault((terms.venue, terms.symbol), {})[terms.id] = order
+        self.open[terms.venue, terms.symbol][terms.id] = order
         if terms.tag is not None:
             self._tags[terms.strategy, terms.tag] = terms.id
 
@@ -38,8 +40,8 @@ class WorkingOrders:
             raise InvariantBroken(f"an event for an order we never placed: {event!r}")
         if not order.apply(event):
             self.illegal.append(f"{type(event).__name__} for order {event.order_id}, which is {order.status}")
-        if order.status in TERMINAL:
-            self._open[event.venue, event.symbol].pop(event.order_id, None)
+        if order.closed_at is not None:
+            self.open[event.venue, event.symbol].pop(event.order_id, None)
 
     def snapshot(self) -> dict[str, Any]:
         """Open orders, encodable, oldest first."""
@@ -49,26 +51,25 @@ class WorkingOrders:
 
     def open_orders(self, venue: str, symbol: str, strategy: str | None = None) -> list[Order]:
         """Orders that are under way or working, oldest first; of one strategy, or of all."""
-        return [
-            order
-            for order in self._open.get((venue, symbol), {}).values()
-            if strategy is None or order.terms.strategy == strategy
-        ]
+        orders = self.open.get((venue, symbol))
+        if not orders:
+            return []
+        return [order for order in orders.values() if strategy is None or order.terms.strategy == strategy]
 
     def symbols(self) -> list[tuple[str, str]]:
         """(venue, symbol) of every market in which an order is open."""
-        return [key for key, orders in self._open.items() if orders]
+        return [key for key, orders in self.open.items() if orders]
 
     def open_of(self, strategy: str) -> list[Order]:
         """Every open order of a strategy, oldest first."""
-        return [o for orders in self._open.values() for o in orders.values() if o.terms.strategy == strategy]
+        return [o for orders in self.open.values() for o in orders.values() if o.terms.strategy == strategy]
 
     def under_way(
         self, venue: str, symbol: str, side: str, *, without: str | None = None, strategy: str | None = None
     ) -> Decimal:
         """Sum of what open orders of that side can still fill, base units; what icebergs hide is part of it."""
         total = ZERO
-        for key, order in self._open.get((venue, symbol), {}).items():
+        for key, order in self.open.get((venue, symbol), {}).items():
             terms = order.terms
             if key != without and terms.side == side and (strategy is None or terms.strategy == strategy):
                 total += order.leaves + order.hidden if order.hidden else order.leaves

@@ -8,7 +8,7 @@ market data that only means something in full (book changes, funding) are never 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import msgspec
@@ -81,13 +81,13 @@ class LiveInbox:
     def statistics(self) -> InboxStatistics:
         return InboxStatistics(self._delivered, len(self._queue), self._market_maximum, self._conflated)
 
-    def __aiter__(self) -> AsyncIterator[Event]:
+    def __aiter__(self) -> AsyncIterator[Iterator[Event]]:
         return self
 
-    async def __anext__(self) -> Event:
+    async def __anext__(self) -> Iterator[Event]:
         while not self._closed:
             if self._queue:
-                return self._take()
+                return iter((self._take(),))
             if self._finished:
                 break
             await self._reader.wait_until(NEVER)

@@ -3,7 +3,8 @@
 Spot: assets change hands; a working order locks what it would give. Linear contracts: one wallet per settle asset,
 positions by symbol and side (`net`, or `long` and `short` in hedge mode). An isolated position has a margin of its own:
 price x qty / leverage comes in with each opening, closing releases it pro rata. In cross margin the whole wallet stands
-behind every position of its asset.
+behind every position of its asset; with `collateral` all wallets stand behind all positions, and what is free of an
+asset is what the account as a whole leaves of it.
 
 What is free: isolated, wallet - margins - orders; cross, wallet + unrealized PnL at mark - |qty| x mark / leverage -
 orders. So both venues compute it (Binance `availableBalance`, Bybit's unified `totalAvailableBalance`): in cross a
@@ -17,8 +18,6 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import ROUND_DOWN, ROUND_HALF_EVEN, ROUND_UP, Context, Decimal
 from functools import reduce
 from typing import Literal
-
-import msgspec
 
 from core.events import PositionSide, Side
 from core.instruments import Instrument
@@ -34,6 +33,8 @@ from core.margin import (
     order_margin_with_fees,
 )
 from core.orders import OrderTerms, closes_only
+from sim.collateral import Prices, SharedCollateral
+from sim.venue_position import MarkOf, PositionKey, VenuePosition, locked
 
 ZERO = Decimal(0)
 CENT = Decimal("0.00000001")
@@ -42,28 +43,6 @@ EXACT = Decimal("1e-16")
 MATH = Context(prec=34)
 NO_TERMS = ContractTerms()
 MarginMode = Literal["isolated", "cross"]
-PositionKey = tuple[str, PositionSide]
-
-
-class VenuePosition(msgspec.Struct):
-    """A position as the venue holds it."""
-
-    instrument: Instrument
-    side: PositionSide
-    leverage: Decimal
-    qty: Decimal = ZERO
-    """Signed, base units."""
-    value: Decimal = ZERO
-    """Signed entry value: what the position cost."""
-    margin: Decimal = ZERO
-    """Initial margin that came in with its openings; isolated, it is all that stands behind the position."""
-
-    @property
-    def entry_price(self) -> Decimal | None:
-        return MATH.divide(self.value, self.qty) if self.qty else None
-
-    def unrealized(self, mark: Decimal) -> Decimal:
-        return MATH.subtract(MATH.multiply(self.qty, mark), self.value)
 
 
 class VenueAccount:
@@ -80,17 +59,26 @@ class VenueAccount:
         hedged: bool = False,
         terms: Mapping[str, ContractTerms] | None = None,
         maintenance_at: Literal["mark", "entry"] = "mark",
+        collateral: SharedCollateral | None = None,
     ) -> None:
-        """`leverage` by symbol, "" is everyone else. `terms` by symbol; without them nothing is ever liquidated."""
+        """`leverage` by symbol, "" is everyone else. `terms` by symbol; without them nothing is ever liquidated.
+
+        `collateral` None: each settle asset's wallet stands for itself. It needs cross margin.
+        """
         self.kind = kind
         self.balances = dict(balances)
         self._given = frozenset(balances)
         self.margin_mode: MarginMode = margin_mode
+        self.collateral = collateral
         self.hedged = hedged
         self.terms = terms or {}
         self.positions: dict[PositionKey, VenuePosition] = {}
-        self.mark_of: Callable[[str], Decimal | None] = _no_mark
+        self.taker_of: Callable[[str], Decimal] = lambda symbol: ZERO
+        """A symbol's taker rate now, for what orders need; whoever knows the fees puts it here."""
+        self.mark_of: MarkOf = _no_mark
         """A symbol's mark price now, for what is valued at mark; whoever knows marks puts it here."""
+        self.value_of: Prices = _no_value
+        """What a symbol says its base is worth as collateral now; put here likewise."""
         self._leverage = dict(leverage)
         self._order_margin = order_margin
         self.maintenance_at = maintenance_at
@@ -121,7 +109,7 @@ class VenueAccount:
         if leverage is not None:
             position.leverage = leverage
         position.qty, position.value = qty, MATH.multiply(qty, entry_price)
-        margin = _locked(abs(position.value), position.leverage) if isolated_margin is None else isolated_margin
+        margin = locked(abs(position.value), position.leverage) if isolated_margin is None else isolated_margin
         self._set_margin(position, margin)
 
     # --- settings ---------------------------------------------------------------------------------------------------
@@ -148,7 +136,9 @@ class VenueAccount:
         return None
 
     def set_margin_mode(self, mode: MarginMode) -> str | None:
-        """None where it is set, else the case: `margin_mode` while anything is held or waits."""
+        """None where it is set, else the case: `margin_mode` while anything is held or waits, `isolated_shared`."""
+        if mode == "isolated" and self.collateral is not None:
+            return "isolated_shared"
         if mode != self.margin_mode and self._in_use:
             return "margin_mode"
         self.margin_mode = mode
@@ -159,6 +149,22 @@ class VenueAccount:
         if hedged != self.hedged and self._in_use:
             return "position_mode"
         self.hedged = hedged
+        return None
+
+    def set_collateral(self, collateral: SharedCollateral | None) -> str | None:
+        """Let all wallets stand behind all positions, or (None) each for itself; None where it is set, else the case.
+
+        `shared_same`, `shared_isolated`, `shared_in_use` while anything is held or waits, `shared_negative`.
+        """
+        if (collateral is None) == (self.collateral is None):
+            return "shared_same"
+        if collateral is not None and self.margin_mode == "isolated":
+            return "shared_isolated"
+        if self._in_use:
+            return "shared_in_use"
+        if any(total < 0 for total in self.balances.values()):
+            return "shared_negative"
+        self.collateral = collateral
         return None
 
     @property
@@ -175,20 +181,21 @@ class VenueAccount:
             return instrument.quote, ZERO
         position = self.positions.get((instrument.symbol, order.position_side))
         if position is not None and position.qty and (position.qty > 0) != (order.side == "buy"):
-            qty = max(ZERO, qty - abs(position.qty))
+            qty -= abs(position.qty)
+            if qty <= 0:
+                return instrument.quote, ZERO
         leverage = self.leverage(instrument.symbol)
         if self._order_margin == "notional_and_fees":
-            buys = order.side == "buy"
-            return instrument.quote, order_margin_with_fees(price, qty, leverage, instrument.taker, buys=buys)
+            taker, buys = self.taker_of(instrument.symbol), order.side == "buy"
+            return instrument.quote, order_margin_with_fees(price, qty, leverage, taker, buys=buys)
         if order.type == "market":
             mark = self.mark_of(instrument.symbol)
             price = price if mark is None else mark
         return instrument.quote, order_margin(price, qty, leverage)
 
     def beyond_leverage(self, instrument: Instrument, order: OrderTerms, qty: Decimal, price: Decimal) -> bool:
-        """Whether `qty` more would grow the position into a tier that does not allow the leverage that is set."""
-        if self.kind == "spot" or order.reduce_only or closes_only(order):
-            return False
+        """Whether `qty` more of an order that may open would grow the position into a tier that does not allow the
+        leverage that is set."""
         most = self._most.get(instrument.symbol)
         if most is None:
             return False
@@ -204,8 +211,8 @@ class VenueAccount:
         self.release(order_id)
         if amount > 0:
             amount = amount.quantize(CENT, ROUND_UP, MATH)
-            before = self._held_total.get(asset, ZERO)
-            self._held_total[asset] = before + amount - min(amount, self._held_by(group, asset))
+            added = self._beyond_group(amount, group, asset)
+            self._held_total[asset] = self._held_total.get(asset, ZERO) + added
             self._held[order_id] = (asset, amount, group)
 
     def release(self, order_id: str) -> None:
@@ -213,7 +220,11 @@ class VenueAccount:
         held = self._held.pop(order_id, None)
         if held is not None:
             asset, amount, group = held
-            self._held_total[asset] -= amount - min(amount, self._held_by(group, asset))
+            self._held_total[asset] -= self._beyond_group(amount, group, asset)
+
+    def _beyond_group(self, amount: Decimal, group: str | None, asset: str) -> Decimal:
+        """What an order's amount adds to what the others of its group hold together."""
+        return amount if group is None else amount - min(amount, self._held_by(group, asset))
 
     def _held_by(self, group: str | None, asset: str) -> Decimal:
         """What the orders of a group hold of an asset together; nothing where there is no group, or no spot."""
@@ -244,7 +255,8 @@ class VenueAccount:
             balances[instrument.quote] = MATH.subtract(balances.get(instrument.quote, ZERO), value)
         else:
             realized = self._trade(self._position(instrument, position_side), price, qty if side == "buy" else -qty)
-            self._realize(instrument.quote, realized)
+            if realized:
+                self._realize(instrument.quote, realized)
         balances[fee_asset] = MATH.subtract(balances.get(fee_asset, ZERO), fee)
         return realized
 
@@ -269,23 +281,31 @@ class VenueAccount:
         self.funding[asset] = MATH.add(self.funding.get(asset, ZERO), amount)
 
     def floor_wallet(self, asset: str) -> Decimal:
-        """After a liquidation a wallet is never below 0; returns what the venue's insurance bears."""
-        missing = -self.balances.get(asset, ZERO)
+        """After a liquidation a wallet is never below 0; returns what the venue's insurance bears.
+
+        Where wallets stand together what all of them are worth is never below 0, and one alone may be.
+        """
+        held = self.balances.get(asset, ZERO)
+        if self.collateral is None:
+            missing = -held
+        else:
+            shared = self.collateral
+            worth = shared.worth(self.equities(), self.value_of)
+            missing = shared.units(asset, -worth).quantize(EXACT, ROUND_UP, MATH)
         if missing <= 0:
             return ZERO
-        self.balances[asset] = ZERO
+        self.balances[asset] = MATH.add(held, missing)
         return missing
 
     def _realize(self, asset: str, realized: Decimal) -> None:
-        if realized:
-            self.realized_pnl = MATH.add(self.realized_pnl, realized)
-            self.balances[asset] = MATH.add(self.balances.get(asset, ZERO), realized)
+        self.realized_pnl = MATH.add(self.realized_pnl, realized)
+        self.balances[asset] = MATH.add(self.balances.get(asset, ZERO), realized)
 
     def _trade(self, position: VenuePosition, price: Decimal, qty: Decimal) -> Decimal:
         """A signed fill of a position: what closes, then what opens. Returns what it realized."""
         if not position.qty:
             position.qty, position.value = qty, MATH.multiply(price, qty)
-            self._set_margin(position, _locked(abs(position.value), position.leverage))
+            self._set_margin(position, locked(abs(position.value), position.leverage))
             return ZERO
         realized = closing = ZERO
         if (position.qty < 0) != (qty < 0):
@@ -296,7 +316,7 @@ class VenueAccount:
             value = MATH.multiply(price, opening)
             position.qty += opening
             position.value = MATH.add(position.value, value)
-            self._set_margin(position, position.margin + _locked(abs(value), position.leverage))
+            self._set_margin(position, position.margin + locked(abs(value), position.leverage))
         return realized
 
     def _close(self, position: VenuePosition, closing: Decimal, value: Decimal) -> Decimal:
@@ -342,6 +362,8 @@ class VenueAccount:
 
     def can_pay(self, asset: str, fee: Decimal) -> bool:
         """Whether a fee may be taken in this asset; one that the account was never said to hold is not counted."""
+        if self.collateral is not None:
+            return asset not in self._given or self.balances[asset] >= fee
         return asset not in self._given or self.free(asset) >= fee
 
     def locked(self, asset: str) -> Decimal:
@@ -350,6 +372,9 @@ class VenueAccount:
 
     def free(self, asset: str, group: str | None = None) -> Decimal:
         """What a new order may use, as the head of this file says; one of a group also what the group holds."""
+        if self.collateral is not None:
+            left = self.collateral.counts(self.equities(), self.value_of)
+            return self.collateral.free(asset, left, self.pool(asset), self._held_total, self.mark_of)
         free = self.balances.get(asset, ZERO) - self._held_total.get(asset, ZERO) + self._held_by(group, asset)
         if self.margin_mode == "isolated":
             return free - self._margin_total.get(asset, ZERO)
@@ -358,13 +383,23 @@ class VenueAccount:
             if mark is None:
                 free -= position.margin
             else:
-                notional = MATH.multiply(abs(position.qty), mark)
-                free += position.unrealized(mark) - _locked(notional, position.leverage)
+                free += position.unrealized(mark) - position.margin_at(mark)
         return free
 
+    def equities(self, *, without: VenuePosition | None = None) -> dict[str, Decimal]:
+        """By asset: the wallet and what positions settled in it have not realized, but for one of them."""
+        found = dict(self.balances)
+        for position in self.positions.values():
+            mark = self.mark_of(position.instrument.symbol) if position.qty and position is not without else None
+            if mark is not None:
+                asset = position.instrument.quote
+                found[asset] = MATH.add(found.get(asset, ZERO), position.unrealized(mark))
+        return found
+
     def pool(self, asset: str) -> list[VenuePosition]:
-        """Open positions settled in an asset, in the order in which they were first opened."""
-        return [p for p in self.positions.values() if p.qty and p.instrument.quote == asset]
+        """Open positions behind which an asset stands, in the order in which they were first opened."""
+        together = self.collateral is not None
+        return [p for p in self.positions.values() if p.qty and (together or p.instrument.quote == asset)]
 
     # --- margin -----------------------------------------------------------------------------------------------------
 
@@ -384,6 +419,9 @@ class VenueAccount:
         if self.margin_mode == "isolated":
             return position.margin
         asset = position.instrument.quote
+        if self.collateral is not None and not kept_back:
+            worth = self.collateral.worth(self.equities(without=position), self.value_of)
+            return self.collateral.units(asset, worth)
         balance = self.balances.get(asset, ZERO)
         for other in self.pool(asset):
             if other is not position:
@@ -395,6 +433,8 @@ class VenueAccount:
 
     def covered(self, position: VenuePosition) -> tuple[Decimal, Decimal]:
         """Maintenance margin and what is there to cover it: of an isolated position, or of the pool it belongs to."""
+        if self.collateral is not None:
+            return self._maintenance_together(), self.collateral.counts(self.equities(), self.value_of)
         pool = [position] if self.margin_mode == "isolated" else self.pool(position.instrument.quote)
         balance = position.margin if self.margin_mode == "isolated" else self.balances[position.instrument.quote]
         kept = ZERO
@@ -412,7 +452,31 @@ class VenueAccount:
         tiers = self.tiers(position.instrument.symbol, calls=calls)
         if self._at_entry:
             return liquidation_price_at_entry(tiers, position.qty, position.value, position.margin)
+        if self.collateral is not None:
+            equities, kept = self.equities(without=position), self._maintenance_together(without=position)
+            return self.collateral.liquidation_price(position, tiers, equities, kept, self.value_of)
         return liquidation_price(tiers, position.qty, position.value, self.behind(position, kept_back=True))
+
+    def bears(self, position: VenuePosition, mark: Decimal, *, calls: bool = False) -> bool:
+        """Whether the venue leaves the position alone at this mark, if every other mark stays, and so at better ones.
+
+        `calls`: whether it does not even warn. It is right where `liquidation_price` is.
+        """
+        if self._at_entry or self.collateral is not None:
+            return False
+        tiers = self.tiers(position.instrument.symbol, calls=calls)
+        kept = maintenance_margin(tiers, MATH.multiply(abs(position.qty), mark))
+        return MATH.add(self.behind(position, kept_back=True), position.unrealized(mark)) > kept
+
+    def _maintenance_together(self, *, without: VenuePosition | None = None) -> Decimal:
+        """What the maintenance margins of all positions, but for one of them, take from an account that stands
+        together; in the run's currency."""
+        assert self.collateral is not None
+        kept = ZERO
+        for position in self.pool(""):
+            if position is not without:
+                kept = MATH.add(kept, self.collateral.takes(position.instrument.quote, self.maintenance(position)))
+        return kept
 
     def bankruptcy_price(self, position: VenuePosition) -> Decimal:
         """Where closing would cost all that stands behind the position. It is open."""
@@ -423,14 +487,14 @@ class VenueAccount:
         return self.maintenance_at == "entry" and self.margin_mode == "isolated"
 
 
-def _locked(notional: Decimal, leverage: Decimal) -> Decimal:
-    return MATH.divide(notional, leverage).quantize(CENT, ROUND_UP, MATH)
-
-
 def _part(whole: Decimal, closing: Decimal, qty: Decimal) -> Decimal:
     """The share of `whole` that closing `closing` of `qty` takes; the two have opposite signs."""
     return MATH.divide(MATH.multiply(whole, -closing), qty)
 
 
 def _no_mark(symbol: str) -> Decimal | None:
+    return None
+
+
+def _no_value(symbol: str, held: Decimal) -> Decimal | None:
     return None

@@ -14,9 +14,10 @@ import msgspec
 
 from core.events import Side
 from core.instruments import Instrument
-from core.orders import closes_only
-from core.venue_rules import Request, VenueRules
+from core.orders import OrderStatus, OrderTerms, closes_only
+from core.venue_rules import VenueRules
 from sim.account import VenueAccount
+from sim.clear_bounds import ClearBounds
 from sim.combinations import Combinations
 from sim.counters import Counters
 from sim.models.rate_limits import RateLimitModel, VenueRateLimits
@@ -28,6 +29,8 @@ from sim.venue_order import VenueOrder
 NS_PER_MS = 1_000_000
 ZERO = Decimal(0)
 OTHER: dict[Side, Side] = {"buy": "sell", "sell": "buy"}
+Stamp = tuple[int, int | None]
+"""The time a request claims and how old it may be (None: the venue's window), int nanoseconds."""
 PriceKind = Literal["mark", "index", "reference"]
 PriceSource = Callable[[PriceKind, str, int], Decimal | None]
 """(kind, symbol, engine time) to the venue's own price of that kind; None where the tape has none."""
@@ -67,19 +70,16 @@ class Admission:
         self.price_of: PriceSource = _unknown
         """The venue's marks, indices and reference prices; whoever has them puts this here."""
         self._account = account
-        self._open = OpenOrders(rules)
+        self._clear: dict[str, ClearBounds] = {}
+        """By symbol, once an order has come."""
+        self.open = OpenOrders(rules)
         self._combinations = Combinations(rules, hedged=account.hedged)
 
     # --- requests ---------------------------------------------------------------------------------------------------
 
-    def gate(self, kind: Request, at: int, claimed: int | None = None, window: int | None = None) -> Refusal | None:
-        """Rate limits, then the time a request claims: claimed < at + 1 s and at - claimed <= its window (section 1).
-
-        All int nanoseconds. `claimed` None: the request carries no time; `window` None: the venue's own.
-        """
-        refusal = self.counters.request(kind, at)
-        if refusal is not None or claimed is None:
-            return refusal
+    def out_of_time(self, stamp: Stamp, at: int) -> Refusal | None:
+        """Refused unless claimed < at + 1 s and at - claimed <= its window (section 1)."""
+        claimed, window = stamp
         if claimed >= at + self.rules.clock_ahead_ms * NS_PER_MS:
             return self.refused("timestamp_ahead")
         oldest = self.rules.recv_window_ms * NS_PER_MS if window is None else window
@@ -89,61 +89,61 @@ class Admission:
         """The venue's answer in one case."""
         return refused(self.rules, case, limit)
 
+    def absent(self, order: VenueOrder | None, verb: Literal["cancel", "amend"]) -> Refusal:
+        """The answer to a request about an order that is not open: never known here, filled, or ended otherwise."""
+        if order is None or order.status in (OrderStatus.INITIALIZED, OrderStatus.REJECTED):
+            return self.refused(f"unknown_{verb}")
+        return self.refused(f"{verb}_of_filled" if order.status is OrderStatus.FILLED else f"{verb}_of_ended")
+
     # --- new orders -------------------------------------------------------------------------------------------------
 
     def refusal(self, order: VenueOrder, market: AskedMarket, at: int) -> Refusal | None:
         """The first check that fails. Pegs are worked out before; Bybit's price limit may set `order.limit` anew."""
-        terms, rules, instrument = order.terms, self.rules, market.instrument
+        terms, instrument = order.terms, market.instrument
         case = self._combinations.wrong(terms, order.client_id, at)
         if case is not None:
             return self.refused(case)
-        judged = order.limit is None or terms.reduce_only or instrument.percent_price is not None
-        last = self._last(market, at) if judged else None
-        known = self._known(order, order.limit, market, last, at, duplicate=self._open.taken(order.client_id))
-        failure = first_failure(terms, instrument, rules, known)
+        failure = self._filtered(terms, order.limit, market, at, duplicate=order.client_id in self.open.clients)
         if failure is not None:
             return failure
         if terms.price_match is not None and order.limit is None:
             return self.refused("peg")
-        failure = None
         if instrument.price_limit is not None and order.limit is not None:
             failure = self._price_limit(order, order.limit, market, at)
             order.limit = self.clamped(order, order.limit, market, at)
             order.limit_mantissa = int(order.limit.scaleb(market.scale))
-        failure = failure or self._caps(order, instrument)
+        if order.limit is not None or order.waits_for_trigger or instrument.max_position is not None:
+            failure = failure or self._caps(order, instrument)
         if failure is not None:
             return failure
-        if (terms.reduce_only or closes_only(terms)) and not terms.close_position:
-            case = self._reduces(order, instrument, last)
-            if case is not None:
-                return self.refused(case)
-        price = order.limit if order.limit is not None else last
-        if price is not None and self._account.beyond_leverage(instrument, terms, order.leaves, price):
-            return self.refused("max_position")
+        if order.only_reduces:
+            case = None if terms.close_position else self._reduces(order, market, at)
+        else:
+            case = self._unaffordable(order, market, at)
+        if case is not None:
+            return self.refused(case)
         if order.waits_for_trigger:
             return self._trigger_refusal(order, market, at)
-        if not self.affords(order, market, last):
-            return self.refused("funds")
         if terms.price is None and terms.tif is None:
             return None
-        if order.never_takes and rules.post_only_cross == "reject" and market.crosses(order, at):
+        if order.never_takes and self.rules.post_only_cross == "reject" and market.crosses(order, at):
             return self.refused("post_only")
-        if terms.tif == "fok" and rules.fok_unfillable == "reject" and not market.can_fill_whole(order, at):
+        if terms.tif == "fok" and self.rules.fok_unfillable == "reject" and not market.can_fill_whole(order, at):
             return self.refused("fok")
         return None
 
     def affords(self, order: VenueOrder, market: AskedMarket, known: Decimal | None) -> bool:
         """Whether the account has what the order needs; a limit order then holds it."""
-        account, holds = self._account, order.limit is not None or order.waits_for_trigger
-        terms, instrument = order.terms, market.instrument
+        terms, account = order.terms, self._account
         if terms.close_position or (order.waits_for_trigger and not self.rules.trigger_holds):
             return True
         if terms.quote_qty is not None and terms.side == "buy":
-            return account.free(instrument.quote) >= terms.quote_qty
+            return account.free(market.instrument.quote) >= terms.quote_qty
         price = order.limit if order.limit is not None else known
         if price is None:
             return True
-        asset, amount = account.need(instrument, terms, order.leaves, price)
+        asset, amount = account.need(market.instrument, terms, order.leaves, price)
+        holds = order.limit is not None or order.waits_for_trigger
         if holds:
             account.release(terms.id)
         if amount > 0 and account.free(asset, terms.oco) < amount:
@@ -160,8 +160,7 @@ class Admission:
         seller the best bid there is, raised by a tick.
         """
         terms, instrument = order.terms, market.instrument
-        unbound = instrument.price_range is None and terms.slippage_tolerance is None
-        if unbound and (instrument.market_take_bound is None or order.limit is not None):
+        if instrument.price_range is None and instrument.market_take_bound is None and terms.slippage_tolerance is None:
             return None
         bounds = [bound for bound in (self._range(order, market, at), self._market_bound(order, market, at)) if bound]
         if terms.slippage_tolerance is not None and terms.slippage_tolerance_type is not None:
@@ -195,13 +194,12 @@ class Admission:
         if same_price and qty == order.qty:
             return self.refused("amend_same")
         most = market.instrument.max_amends if market.instrument.max_amends is not None else rules.max_amends
-        if most is not None and self._open.amends(order) >= most:
+        if most is not None and self.open.amends(order) >= most:
             return self.refused("max_amends", most)
         if qty <= order.filled:
             return None if rules.amend_below_filled == "cancel" else self.refused("amend_filled")
         terms = msgspec.structs.replace(order.terms, price=price, qty=qty)
-        known = self._known(order, price, market, self._last(market, at), at, duplicate=False)
-        failure = first_failure(terms, market.instrument, rules, known)
+        failure = self._filtered(terms, price, market, at, duplicate=False)
         return failure if failure is not None else self._price_limit(order, price, market, at)
 
     def clamped(self, order: VenueOrder, price: Decimal, market: AskedMarket, at: int) -> Decimal:
@@ -213,37 +211,27 @@ class Admission:
 
     # --- what the exchange tells ------------------------------------------------------------------------------------
 
-    def entered(self, order: VenueOrder, at: int) -> None:
-        """The order is the venue's from now on."""
-        self._open.add(order)
-        self.counters.succeeded("submit", at)
-
     def amended(self, order: VenueOrder, at: int) -> None:
         """The order was changed."""
-        self._open.amended(order)
+        self.open.amended(order)
         self.counters.succeeded("amend", at)
-
-    def ended(self, order: VenueOrder) -> None:
-        """The order is over."""
-        self._open.remove(order)
 
     # --- checks -----------------------------------------------------------------------------------------------------
 
-    def _known(
-        self,
-        order: VenueOrder,
-        price: Decimal | None,
-        market: AskedMarket,
-        last: Decimal | None,
-        at: int,
-        *,
-        duplicate: bool,
-    ) -> Known:
-        terms, best = order.terms, None
-        if price is None and market.instrument.percent_price is not None:
-            best = market.nth_price(OTHER[terms.side], 1)
-        needed = price is None or market.instrument.percent_price is not None
-        return Known(duplicate, price, self._reference(terms.symbol, last, at) if needed else None, best)
+    def _filtered(
+        self, terms: OrderTerms, price: Decimal | None, market: AskedMarket, at: int, *, duplicate: bool
+    ) -> Refusal | None:
+        """The first filter that an order of these terms fails, with pegs resolved to `price`."""
+        instrument = market.instrument
+        clear = self._clear.get(instrument.symbol)
+        if clear is None:
+            clear = self._clear[instrument.symbol] = ClearBounds(instrument, self.rules)
+        judged = clear.banded or (clear.valued and price is None)
+        reference = self._reference(market, at) if judged else None
+        best = market.nth_price(OTHER[terms.side], 1) if clear.meets_band and price is None else None
+        if not duplicate and clear.hold(terms, price, reference, best):
+            return None
+        return first_failure(terms, instrument, self.rules, Known(duplicate, price, reference, best))
 
     def _price_limit(self, order: VenueOrder, price: Decimal | None, market: AskedMarket, at: int) -> Refusal | None:
         """Beyond Bybit's price limit a spot order is refused."""
@@ -271,7 +259,7 @@ class Admission:
 
     def _caps(self, order: VenueOrder, instrument: Instrument) -> Refusal | None:
         """How many orders may be open, and how large the position may become."""
-        case = self._open.too_many(order, instrument)
+        case = self.open.too_many(order, instrument)
         if case is not None:
             return self.refused(*case)
         most = instrument.max_position
@@ -283,25 +271,36 @@ class Admission:
             held = self._account.balances.get(instrument.base, ZERO)
         else:
             held = order.sign * self._account.position_qty(instrument.symbol, order.terms.position_side)
-        waiting = self._open.leaves(instrument.symbol, order.terms.side, order.terms.position_side)
+        waiting = self.open.leaves(instrument.symbol, order.terms.side, order.terms.position_side)
         return self.refused("max_position", most) if held + waiting + order.leaves > most else None
 
-    def _reduces(self, order: VenueOrder, instrument: Instrument, last: Decimal | None) -> str | None:
+    def _unaffordable(self, order: VenueOrder, market: AskedMarket, at: int) -> str | None:
+        """Whether an order that may open would become too large for the leverage, or for what there is."""
+        terms = order.terms
+        price = order.limit if order.limit is not None else self._last(market, at)
+        if price is not None and self._account.beyond_leverage(market.instrument, terms, order.qty, price):
+            return "max_position"
+        return None if order.waits_for_trigger or self.affords(order, market, price) else "funds"
+
+    def _reduces(self, order: VenueOrder, market: AskedMarket, at: int) -> str | None:
         """Whether there is a position to reduce, and whether the orders already there leave it to this one."""
         terms = order.terms
-        held = self._account.position_qty(terms.symbol, terms.position_side)
+        position = self._account.positions.get((terms.symbol, terms.position_side))
+        held = ZERO if position is None else position.qty
         if not held or (held > 0) == (terms.side == "buy"):
             return "reduce_only"
         if "reduce_only_open" not in self.rules.errors or closes_only(terms):
             return None
-        others = self._open.leaves(terms.symbol, terms.side, terms.position_side, reducing=False)
+        others = self.open.leaves(terms.symbol, terms.side, terms.position_side, reducing=False)
+        if not others:
+            return None
         # What this order takes of the position, the orders behind it would open on the other side.
         opened = min(others, abs(held), max(ZERO, others + min(order.leaves, abs(held)) - abs(held)))
-        price = order.limit if order.limit is not None else last
+        price = order.limit if order.limit is not None else self._last(market, at)
         if not opened or price is None:
             return None
         needed = opened * price / self._account.leverage(terms.symbol)
-        return "reduce_only_open" if self._account.free(instrument.quote) < needed else None
+        return "reduce_only_open" if self._account.free(market.instrument.quote) < needed else None
 
     def _trigger_refusal(self, order: VenueOrder, market: AskedMarket, at: int) -> Refusal | None:
         """An order that would wait: funds where the venue holds them, then the side its trigger is on."""
@@ -352,13 +351,13 @@ class Admission:
         mark = self.price_of("mark", symbol, at)
         return self._account.mark_of(symbol) if mark is None else mark
 
-    def _reference(self, symbol: str, last: Decimal | None, at: int) -> Decimal | None:
+    def _reference(self, market: AskedMarket, at: int) -> Decimal | None:
         """What multipliers and market orders are judged by: the venue's kind of price, the last one without it."""
-        kind = self.rules.filter_price
+        kind, symbol = self.rules.filter_price, market.instrument.symbol
         found = self._mark(symbol, at) if kind == "mark" else None
         if kind == "reference":
             found = self.price_of("reference", symbol, at)
-        return last if found is None else found
+        return self._last(market, at) if found is None else found
 
     def _premium(self, market: AskedMarket, base: Decimal) -> Decimal:
         """Middle of the book less the mark. Assumes the mean of the last 30 s is what it is now; 0 without a book."""

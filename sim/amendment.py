@@ -17,7 +17,7 @@ def amend(exchange: Any, request: tuple[str, Decimal | None, Decimal, OwnerKeys]
     answer = (
         admission.amend_refusal(order, exchange.markets[order.terms.symbol], price, qty, at)
         if order is not None and order.is_open
-        else admission.refused("unknown_amend")
+        else admission.absent(order, "amend")
     )
     if answer is not None:
         local = exchange.local_at(keys[4], at)

@@ -18,6 +18,8 @@ def work_out(order: VenueOrder, market: Any, at: int) -> None:
         order.qty = market.qty_for_quote(order, terms.quote_qty, at)
     if order.limit is not None:
         order.limit_mantissa = int(order.limit.scaleb(market.scale))
+    if not order.waits_for_trigger:
+        return
     first = terms.activation_price if terms.type == "trailing_stop_market" else terms.trigger_price
     if first is not None:
         order.trigger = int(first.scaleb(market.scale))

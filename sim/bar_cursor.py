@@ -5,6 +5,8 @@ The inside hears the same bars at their close, from `sim.feed`; the cursor never
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 import numpy as np
 
@@ -53,20 +55,25 @@ class TapeCursor:
         """First 16 of the tape's hash: what a fill names as its cause."""
         columns = tape.columns
         self._opens = columns["ts_venue"] - tape.interval_ns
-        self._prices = tuple(columns[name] for name in ("open", "high", "low", "close", "volume"))
-        self._closes = columns["close"]
+        self._closes, self._volumes = columns["close"], columns["volume"]
+        self._open_of: Callable[[int], int] = self._opens.item
+        self._numbers_of = tuple(columns[name].item for name in ("open", "high", "low", "close", "volume"))
+        """How a row's numbers are read: by column, as plain ints."""
         self._count = len(tape)
         self._next = 0
         self._history = history
         self._past: tuple[np.ndarray, np.ndarray, int] | None = None
 
     def at(self, ts: int) -> BarRow | None:
-        row = self._next
-        if row >= self._count or self._opens.item(row) != ts:
+        row, count, open_of, interval_ns = self._next, self._count, self._open_of, self.interval_ns
+        if row < count:  # usually the next one, or the one after a few regular steps
+            row += (ts - open_of(row)) // interval_ns
+        if not 0 <= row < count or not 0 <= ts - open_of(row) < interval_ns:
             row = self._row_at(ts)
+            if row < 0 or ts >= open_of(row) + interval_ns:
+                self._next = row + 1
+                return None
         self._next = row + 1
-        if row < 0 or ts >= self._open_of(row) + self.interval_ns:
-            return None
         return self._read(row)
 
     def next_open(self) -> int:
@@ -103,7 +110,7 @@ class TapeCursor:
 
     def _sums(self, bars: int) -> tuple[np.ndarray, np.ndarray, int]:
         """Running sums of squared returns and of volume, and how many rows of the history come first in them."""
-        closes, volumes, before = self._closes, self._prices[4], 0
+        closes, volumes, before = self._closes, self._volumes, 0
         if self._history is not None:
             # One row more than a day: the first return of the day needs the close before it.
             closes_before = self._history.columns["close"][-(bars + 1) :]
@@ -120,19 +127,9 @@ class TapeCursor:
         )
 
     def _row_at(self, ts: int) -> int:
-        """The last row that opens at or before `ts`; usually the next one or the one after a few regular steps."""
-        count = self._count
-        guess = self._next
-        if guess < count:
-            guess = min(count - 1, max(0, guess + (ts - self._open_of(guess)) // self.interval_ns))
-            if self._open_of(guess) <= ts and (guess + 1 == count or ts < self._open_of(guess + 1)):
-                return guess
-        return int(np.searchsorted(self._opens, ts, side="right")) - 1
-
-    def _open_of(self, row: int) -> int:
-        return self._opens.item(row)  # type: ignore[no-any-return]  # int64: always an int
+        """The last row that opens at or before `ts`."""
+        return int(self._opens.searchsorted(ts, "right")) - 1
 
     def _read(self, row: int) -> BarRow:
-        o, high, low, close, volume = self._prices
-        opens = self._opens.item(row)
-        return BarRow(row, opens, o.item(row), high.item(row), low.item(row), close.item(row), volume.item(row))
+        opened, high, low, close, volume = self._numbers_of
+        return BarRow(row, self._open_of(row), opened(row), high(row), low(row), close(row), volume(row))

@@ -94,8 +94,6 @@ class BarMarket:
         """Stretches of the path whose share is ours already."""
         self._effects: list[tuple[int, int, int, int, VenueOrder, int, Segment | None]] = []
         self._count = 0
-        self.last_price: int | None = None
-        """Last price before the current bar's open: the close of the bar before, mantissa."""
 
     # --- what the exchange asks -------------------------------------------------------------------------------------
 
@@ -109,14 +107,13 @@ class BarMarket:
 
     def wake(self, at: int) -> None:
         """Catch up to `at`: nothing of ours was here, so nothing was missed."""
-        if self.bar is not None and self.bar.open_time <= at < self._end:
-            return
-        if not self.orders:
+        if not self.orders and (self.bar is None or not self.bar.open_time <= at < self._end):
             self._begin(self.cursor.at(at))
 
     def data(self, at: int) -> None:
         """Market data of this moment: a bar that opens, and fills whose time has come."""
         if self.cursor.next_open() <= at:
+            self._run(at, TRIGGER)  # what the last bar touched with its very close
             self._begin(self.cursor.take())
             self._open_bar()
         self._run(at, FILL)
@@ -136,7 +133,9 @@ class BarMarket:
         """The last price the venue knew before `at`: at an open, the close before it."""
         bar = self.bar
         if bar is None or at == bar.open_time:
-            return self.last_price
+            # Asked of the tape: the bar walked last may be long past, with bars in between that nothing of ours met.
+            before = self.cursor.close_before(bar is None)
+            return None if before is None else before * self._factor
         return self.price(at) if at < self._end else bar.close
 
     def decimal(self, mantissa: Exact) -> Decimal:
@@ -196,32 +195,32 @@ class BarMarket:
 
     def take(self, order: VenueOrder, at: int, reference: Exact | None = None) -> None:
         """A taker meets the bar at `at`: price reference x (1 + side x (half spread + impact)), away from us."""
-        exchange = self._exchange
+        exchange, instrument, reason = self._exchange, self.instrument, None
         ref = self.price(at) if reference is None else reference
         if ref is None:
             exchange.rest_taker(order, at)
             return
         wanted = exchange.may_fill(order)
         room = self._room()
-        steps = wanted if room is None or wanted <= room else room
-        if order.terms.tif == "fok" and steps < wanted:
+        steps = wanted if wanted <= room else room
+        if steps < wanted and order.terms.tif == "fok":
             steps = 0
         if steps > 0:
-            size = steps * self.instrument.step_float
-            price = self._taker_price(order, ref / self._unit, size, at)
+            price = self._taker_price(order, ref / self._unit, steps * instrument.step_float, at)
             bound = exchange.admission.taker_bound(order, self, at)
             if bound is not None and order.sign * (price - bound[0]) > 0:
-                exchange.rest_taker(order, at, bound[1])
-                return
-            if order.limit is None or order.sign * (price - order.limit) <= 0:
+                reason, steps = bound[1], 0
+            elif order.limit is not None and order.sign * (price - order.limit) > 0:
+                steps = 0
+            else:
                 steps = exchange.affordable(order, price, steps)
-                if steps > 0:
-                    self._taken += steps
-                    if self._impact is not None:
-                        self._impact.remember(order.terms.side, steps * self.instrument.step_float, at)
-                    qty = self.instrument.step * steps
-                    exchange.fill(order, at, price, qty, "taker", self.decimal(ref), "bar", self._cause(), None)
-        exchange.rest_taker(order, at)
+        if steps > 0:
+            self._taken += steps
+            if self._impact is not None:
+                self._impact.remember(order.terms.side, steps * instrument.step_float, at)
+            qty = instrument.step * steps
+            exchange.fill(order, at, price, qty, "taker", self.decimal(ref), "bar", self._cause(), None)
+        exchange.rest_taker(order, at, reason)
 
     def crosses(self, order: VenueOrder, at: int) -> bool:
         """Whether a limit order would take at `at`: compared with the price a taker pays before impact (F13)."""
@@ -238,8 +237,8 @@ class BarMarket:
         ref = self.price(at)
         if ref is None:
             return False
-        wanted, room = self._exchange.may_fill(order), self._room()
-        if wanted == 0 or (room is not None and wanted > room):
+        wanted = self._exchange.may_fill(order)
+        if wanted == 0 or wanted > self._room():
             return False
         qty = float(self.instrument.step * wanted)
         price = self._taker_price(order, ref / self._unit, qty, at)
@@ -248,9 +247,6 @@ class BarMarket:
     # --- the bar ----------------------------------------------------------------------------------------------------
 
     def _begin(self, bar: Any) -> None:
-        # Asked of the tape: the bar walked last may be long past, with bars in between that nothing of ours met.
-        before = self.cursor.close_before(bar is None)
-        self.last_price = None if before is None else before * self._factor
         if bar is not None and self._factor != 1:
             bar = bar.scaled(self._factor)
         self.bar = bar
@@ -367,13 +363,11 @@ class BarMarket:
                 need -= used
         return steps
 
-    def _room(self) -> int | None:
-        """Steps takers may still have of this bar; None without a cap."""
+    def _room(self) -> int:
+        """Steps takers may still have of this bar; INF without a cap."""
         numerator, denominator = self._cap
-        if not numerator:
-            return None
-        room: int = max(0, numerator * self.bar.volume // denominator - self._taken)
-        return room
+        room: int = numerator * self.bar.volume // denominator - self._taken if numerator else INF
+        return room if room > 0 else 0
 
     def _taker_price(self, order: VenueOrder, reference: float, qty: float, at: int) -> Decimal:
         instrument, side = self.instrument, order.terms.side
@@ -383,7 +377,7 @@ class BarMarket:
         return instrument.price_away(reference * (1.0 + order.sign * cost), side)
 
     def _cause(self) -> Cause:
-        return Cause(self.cursor.tape_id, self.bar.row, self.bar.open_time)
+        return self.cursor.tape_id, self.bar.row, self.bar.open_time
 
     def _day(self) -> Day | None:
         return self.cursor.day_before(self.bar.row)

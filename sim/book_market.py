@@ -9,11 +9,11 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 from decimal import Decimal
+from fractions import Fraction
 from functools import partial
 from typing import Any
 
 from core.instruments import Instrument, decimals_of
-from core.orders import closes_only
 from core.tape import Rows
 from sim import kernel, kernel_state
 from sim.book_rows import CODES, INF, MANTISSA_MAX
@@ -34,6 +34,8 @@ class BookMarket:
 
     carries = False
     """A market order's rest is not carried anywhere: it ends."""
+    taker_rule = "walk"
+    """The rule of what is paid by a law instead of a level: F2 where the book is used up."""
 
     def __init__(
         self, instrument: Instrument, models: Models, books: Books, exchange: Any, tapes: Mapping[Any, Rows]
@@ -110,9 +112,12 @@ class BookMarket:
         bid, ask = self.touch("buy"), self.touch("sell")
         return (bid + ask) // 2 if bid is not None and ask is not None else bid if ask is None else ask
 
-    def known_before(self, at: int) -> int | None:
-        """The last price the venue knows."""
-        return self.price(at)
+    def known_before(self, at: int) -> Fraction | int | None:
+        """The last price the venue knows: before the first print the middle of the touch, between ticks too."""
+        bid, ask = self.touch("buy"), self.touch("sell")
+        if self._market["last_price"] or bid is None or ask is None:
+            return self.price(at)
+        return Fraction(bid + ask, 2)
 
     def decimal(self, mantissa: Any) -> Decimal:
         """A mantissa as an exact price."""
@@ -120,8 +125,9 @@ class BookMarket:
 
     def touch(self, side: str) -> int | None:
         """Best displayed price of the bids (`buy`) or asks (`sell`), mantissa."""
-        best = self._best(self._book(side))
-        return None if best is None else abs(best)
+        b = self._book(side)
+        count = self._books.counts.item(b)
+        return abs(self._books.keys.item(b, count - 1)) if count else None
 
     def nth_price(self, side: str, n: int) -> Decimal | None:
         """Price of the n-th displayed level of the bids (`buy`) or asks (`sell`), 1 is the best; None if too short."""
@@ -133,13 +139,12 @@ class BookMarket:
         """Whether a limit order would trade now: with what is displayed (F13), or with an order of our own (F14)."""
         if order.limit is None:
             return False
-        key = -order.limit_mantissa if order.sign > 0 else order.limit_mantissa
-        b = self._opposite(order)
-        best = self._best(b)
-        if best is not None and best >= key:
+        books, b = self._books, self._opposite(order)
+        key, count = -order.sign * order.limit_mantissa, books.counts.item(b)
+        if count and books.keys.item(b, count - 1) >= key:
             return True
         line = self._line(b)
-        return bool(line) and bool(self._books.own_keys.item(line[0]) >= key)
+        return bool(line) and bool(books.own_keys.item(line[0]) >= key)
 
     def fired_crosses(self, order: VenueOrder, reference: Any, at: int) -> bool:
         """Whether an order whose trigger was pulled meets the book, as any other."""
@@ -211,7 +216,7 @@ class BookMarket:
 
     def place(self, order: VenueOrder, at: int) -> None:
         """A limit order comes to rest at the end of its queue, or a trigger order begins to wait."""
-        terms, reduces, waits = order.terms, _only_reduces(order), order.waits_for_trigger
+        terms, reduces, waits = order.terms, order.only_reduces, order.waits_for_trigger
         key, placed, ahead = 0, INF, 0.0
         if not waits:
             key = _fitting(order.sign * order.limit_mantissa)
@@ -286,12 +291,13 @@ class BookMarket:
 
         Not where another of its group has traded in the same row: of one-cancels-the-other only the first trades.
         """
+        self._exchange.revealed()
         order = self._by_slot[effect.slot]
         assert order.limit is not None, "only limit orders rest"
         if self._exchange.is_void(order):
             return order
         printed = effect.rule != "crossed"
-        cause = Cause(self._tape_ids["prints" if printed else "book"], effect.row, at)
+        cause = (self._tape_ids["prints" if printed else "book"], effect.row, at)
         ahead = None if effect.ahead < 0 else effect.ahead * 10.0**-self.size_scale
         self._exchange.fill(
             order, at, order.limit, self._qty(effect.size), "maker", order.limit, effect.rule, cause, ahead
@@ -304,6 +310,7 @@ class BookMarket:
 
     def fired(self, slot: int) -> None:
         """A print pulled this trigger; it acts after the data of its moment."""
+        self._exchange.revealed()
         self._fired.append(self._by_slot[slot])
 
     # --- walking ----------------------------------------------------------------------------------------------------
@@ -381,7 +388,7 @@ class BookMarket:
             if self._impact is not None:
                 self._impact.remember(order.terms.side, float(self._qty(paid)), at)
             cause = self._book_cause(at)
-            self._exchange.fill(order, at, price, self._qty(paid), "taker", reference, "walk", cause, None)
+            self._exchange.fill(order, at, price, self._qty(paid), "taker", reference, self.taker_rule, cause, None)
         return None
 
     def _price_with_impact(self, order: VenueOrder, reference: Decimal, size: int, half: float, at: int) -> Decimal:
@@ -397,13 +404,15 @@ class BookMarket:
         """A of F4 for an order that comes to rest now, size units; None behind the touch of quotes (F7)."""
         if self.models.queue.code == kernel_state.NO_QUEUE:
             return 0.0
-        books, b = self._books, self._book(order.terms.side)
-        count, keys = books.counts.item(b), books.keys
-        key = order.sign * order.limit_mantissa
-        i = bisect_left(range(count), key, key=lambda level: keys.item(b, level))
-        if i < count and keys.item(b, i) == key:
-            return float(books.quantities.item(b, i))
-        return None if self.finest == "quotes" and i < count else 0.0
+        books, b = self._books, 2 * self.number + (order.sign < 0)
+        key, i = order.sign * order.limit_mantissa, books.counts.item(b) - 1
+        if i < 0 or key > books.keys.item(b, i):
+            return 0.0
+        if key < books.keys.item(b, i):  # most orders join the best level
+            i = bisect_left(range(i), key, key=lambda level: books.keys.item(b, level))
+            if books.keys.item(b, i) != key:
+                return None if self.finest == "quotes" else 0.0
+        return float(books.quantities.item(b, i))
 
     def _wait(self, order: VenueOrder, own: Any) -> None:
         """A trigger that waits for the last price; others are pulled by the exchange."""
@@ -450,12 +459,6 @@ class BookMarket:
         """Slots of our orders that rest in a book, in order; not to be changed by who asks."""
         return self._lines[b - 2 * self.number]
 
-    def _best(self, b: int) -> int | None:
-        """Key of a book's best level; None where it is empty."""
-        count = self._books.counts.item(b)
-        key: int = self._books.keys.item(b, count - 1) if count else 0
-        return key if count else None
-
     def _wanted(self, order: VenueOrder) -> int:
         if not order.is_open:
             return 0
@@ -482,11 +485,7 @@ class BookMarket:
 
     def _book_cause(self, at: int) -> Cause:
         row = int(self._market["last_row"])
-        return Cause(self._tape_ids["book"], row, at)
-
-
-def _only_reduces(order: VenueOrder) -> bool:
-    return order.terms.reduce_only or closes_only(order.terms)
+        return self._tape_ids["book"], row, at
 
 
 def _beyond(bound: tuple[Decimal, str] | None, order: VenueOrder, price: Decimal) -> bool:

@@ -13,6 +13,7 @@ import numpy as np
 
 from sim import kernel
 from sim.book_rows import INF, Source, merged
+from sim.chunk_shelf import ChunkShelf
 from sim.kernel_state import (
     BLOCK,
     FILLS,
@@ -51,18 +52,20 @@ class Effect(NamedTuple):
 class Books:
     """Arrays of the kernel, who owns which slot of them, and how far the tapes are read."""
 
-    def __init__(self, functions: Any = kernel) -> None:
-        """`functions` is `sim.kernel`, or its compiled twin."""
+    def __init__(self, functions: Any = kernel, shelf: ChunkShelf | None = None) -> None:
+        """`functions` is `sim.kernel`, or its compiled twin. Tapes are read off `shelf`; None: by these books alone."""
         self.kernel = functions
         # The plain kernel is called the same way with whatever arrays.
         self._entry_for = getattr(functions, "entry_for", lambda rows, state: functions.advance)
         self._entry: Any = None
-        """The kernel's `advance` for the rows and the state in hand; None when one of them is another."""
+        """The kernel's `advance` for arrays like those in hand; None before it was asked for."""
         self.markets: list[Any] = []
         self._sources: list[Source] = []
+        self.shelf = shelf or ChunkShelf()
         self._chunks: Iterator[Rows] = iter(())
         self._rows = Rows(*(np.zeros(0, dtype=np.int64) for _ in Rows._fields))
-        self._index = 0
+        self._index = self._count = 0
+        """The first of these rows that is not applied, and how many there are."""
         self._opened = False
         self._free: list[int] = list(range(SLOTS - 1, -1, -1))
         self.owners: dict[int, Any] = {}
@@ -72,9 +75,9 @@ class Books:
         self._hold(new_state(0, LEVELS, SLOTS))
         self.effect_at = INF
         """Engine time of an effect that waits to be settled; INF without one."""
-        self.passed = -1
+        self.passed = -INF
         """Every row up to this engine time has been applied."""
-        self._next_at = -1
+        self._next_at = -INF
         """No row before this engine time is left to apply."""
 
     def add(self, market: Any, sources: list[tuple[Any, int, int]], received_after: int | None = None) -> int:
@@ -112,22 +115,20 @@ class Books:
             return INF
         for market in self.reducing.values():
             market.before_rows()
-        out = self.state.out
-        while self._index < len(self._rows.at) or self._load():
-            rows = self._rows
+        while self._index < self._count or self._load():
             if self._entry is None:
-                self._entry = self._entry_for(rows, self.state)
-            self._index = self._entry(rows, self._index, until, self.state)
-            self._next_at = rows.at.item(self._index) if self._index < len(rows.at) else self.passed
-            if out[FULL_BOOK]:
-                out[FULL_BOOK] = 0
+                self._entry = self._entry_for(self._rows, self.state)
+            stop = self._entry(self._rows, self._index, until, self.state)
+            self._index = index = stop if stop >= 0 else ~stop
+            self._next_at = self._rows.at.item(index) if index < self._count else self.passed
+            if stop < 0 and self.state.out[FULL_BOOK]:
+                self.state.out[FULL_BOOK] = 0
                 levels, slots = self.state.levels.shape[1], len(self.state.own)
                 self._hold(new_state(len(self.markets), 2 * levels, slots, self.state))
-                out = self.state.out
-            elif out[FILLS] or out[FIRES]:
-                self.effect_at = rows.at.item(self._index - 1)
+            elif stop < 0:
+                self.effect_at = self._rows.at.item(index - 1)
                 return self.effect_at
-            elif self._index < len(rows.at):
+            elif index < self._count:
                 break
         self.passed = until
         return INF
@@ -155,7 +156,7 @@ class Books:
 
     def next_row_at(self) -> int:
         """Engine time of the next row; INF behind the last. For a venue that goes row by row, as in paper mode."""
-        while self._index >= len(self._rows.at):
+        while self._index >= self._count:
             if not self._load():
                 return INF
         return int(self._rows.at[self._index])
@@ -178,18 +179,19 @@ class Books:
             chosen = (what >> 8 == market) & ((what >> 2) & 3 == TRADE)
             chosen &= (what >> 4) & (BLOCK | INSURANCE) == 0
             total += int(rows.size[part][chosen & (rows.at[part] > after)].sum())
+            applied = self._index
             if stop < len(rows.at) or not self._grow():
                 return total
-            index = stop
+            index = stop - applied  # rows that were applied are no longer in front
 
     def _load(self) -> bool:
         if not self._opened:
             self._opened = True
-            self._chunks = merged(self._sources)
+            self._chunks = merged(self._sources, self.shelf)
         rows = next(self._chunks, None)
         if rows is None:
             return False
-        self._rows, self._index, self._entry = rows, 0, None
+        self._rows, self._index, self._count = rows, 0, len(rows.at)
         return True
 
     def _grow(self) -> bool:
@@ -198,7 +200,7 @@ class Books:
         if not self._load():
             return False
         self._rows = Rows(*(np.concatenate(pair) for pair in zip(left, self._rows, strict=True)))
-        self._entry = None
+        self._count = len(self._rows.at)
         return True
 
     # --- slots of our orders ----------------------------------------------------------------------------------------

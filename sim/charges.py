@@ -2,38 +2,83 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import ROUND_DOWN, Context, Decimal
-from typing import Literal
+from typing import Any, Protocol
 
-from core.events import Liquidity
+from core.events import Liquidity, Side
 from core.instruments import Instrument
+from core.tariff import Tariff
+from core.venue_rules import VenueRules
 from sim.account import VenueAccount
-from sim.models.fees import FeeModel
-from sim.venue_order import VenueOrder
+from sim.models import Models
 
 EIGHT = Decimal("1e-8")
 MATH = Context(prec=34)
 
 
-def fee_of(
-    instrument: Instrument,
-    paid: FeeModel,
-    fee_in: Literal["quote", "received"],
-    account: VenueAccount,
-    order: VenueOrder,
-    price: Decimal,
-    qty: Decimal,
-    liquidity: Liquidity,
-) -> tuple[Decimal, str]:
-    """Fee and its asset, quantized to 8 decimals towards zero; negative is a rebate."""
-    rate = instrument.maker if liquidity == "maker" else instrument.taker
-    if paid.pay_in is not None and paid.pay_price is not None and rate > 0:
-        full = MATH.multiply(MATH.multiply(price, qty), rate)
-        less = MATH.divide(MATH.multiply(full, 1 - paid.discount), paid.pay_price)
-        fee = less.quantize(EIGHT, ROUND_DOWN, MATH)
-        if account.can_pay(paid.pay_in, fee):
-            return fee, paid.pay_in
-    if fee_in == "received" and order.terms.side == "buy":
-        return MATH.multiply(qty, rate).quantize(EIGHT, ROUND_DOWN, MATH), instrument.base
-    notional = MATH.multiply(price, qty)
-    return MATH.multiply(notional, rate).quantize(EIGHT, ROUND_DOWN, MATH), instrument.quote
+class PricedMarket(Protocol):
+    """What is asked of a market. A price is a mantissa, maybe a fraction of one."""
+
+    @property
+    def instrument(self) -> Instrument: ...
+
+    @property
+    def models(self) -> Models: ...
+
+    def wake(self, at: int) -> None: ...
+
+    def price(self, at: int) -> Any: ...
+
+    def decimal(self, mantissa: Any) -> Decimal: ...
+
+
+class Charges:
+    """One venue's fees: their rates as time goes on, and what each fill owes."""
+
+    def __init__(self, rules: VenueRules, account: VenueAccount, markets: Mapping[str, PricedMarket]) -> None:
+        """`markets` by symbol: those of the venue, as they come to be."""
+        self._rules = rules
+        self._account = account
+        self._markets = markets
+        self._received = rules.fee_in == "received"
+        self.tariff = Tariff({})
+        account.taker_of = self.tariff.taker
+
+    def fee(
+        self, market: PricedMarket, side: Side, notional: Decimal, qty: Decimal, liquidity: Liquidity, at: int
+    ) -> tuple[Decimal, str]:
+        """Fee of a fill at `at` and its asset, quantized to 8 decimals towards zero; negative is a rebate."""
+        instrument, tariff = market.instrument, self.tariff
+        if at >= tariff.until:
+            tariff.turn(at)
+        rates = tariff.now[instrument.symbol]
+        rate = rates.full[side][liquidity]
+        if tariff.by_volume:
+            tariff.traded(notional, at)
+        if market.models.fees.pay_in is not None and rate > 0:
+            owed = MATH.multiply(notional, rates.discounted[side][liquidity])
+            fee, asset = self._in_other_asset(market, owed, at)
+            if self._account.can_pay(asset, fee):
+                return fee, asset
+        if self._received:
+            flips = rate < 0 and liquidity == "maker" and self._rules.rebate_in == "given"
+            if (side == "buy") != flips:
+                return MATH.multiply(qty, rate).quantize(EIGHT, ROUND_DOWN, MATH), instrument.base
+        return MATH.multiply(notional, rate).quantize(EIGHT, ROUND_DOWN, MATH), instrument.quote
+
+    def _in_other_asset(self, market: PricedMarket, owed: Decimal, at: int) -> tuple[Decimal, str]:
+        """What is owed (quote units) in the asset that the config says fees are paid in."""
+        paid = market.models.fees
+        assert paid.pay_in is not None and paid.pay_price is not None, "FeeModel.check wants both"
+        price = self._price_of(paid.pay_in, market.instrument.quote, at) or paid.pay_price
+        return MATH.divide(owed, price).quantize(EIGHT, ROUND_DOWN, MATH), paid.pay_in
+
+    def _price_of(self, asset: str, quote: str, at: int) -> Decimal | None:
+        """What the asset's own market at this venue says it is worth; None where there is none, or no price yet."""
+        for market in self._markets.values():
+            if market.instrument.base == asset and market.instrument.quote == quote:
+                market.wake(at)
+                mantissa = market.price(at)
+                return None if mantissa is None else market.decimal(mantissa)
+        return None

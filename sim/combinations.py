@@ -11,7 +11,7 @@ from decimal import Decimal
 from core.orders import OrderTerms
 from core.venue_rules import VenueRules
 
-NS_PER_MS = 1_000_000
+NS_PER_MS, NS_PER_SECOND = 1_000_000, 1_000_000_000
 LIMIT_TYPES = frozenset({"limit", "stop_limit", "take_profit_limit"})
 TRIGGER_MARKET = frozenset({"stop_market", "take_profit_market"})
 TICKS = (Decimal(1), Decimal(10_000))
@@ -25,38 +25,33 @@ class Combinations:
     def __init__(self, rules: VenueRules, *, hedged: bool) -> None:
         self._rules = rules
         self._hedged = hedged
-        self._client_id = re.compile(rules.client_id_pattern)
+        self._client_id = re.compile(rules.client_id_pattern).fullmatch
         self._passed: set[tuple[object, ...]] = set()
 
     def wrong(self, terms: OrderTerms, client_id: str, at: int) -> str | None:
         """The case of the first parameter that the venue does not take; None where they fit. `at` is engine time."""
-        if not self._client_id.fullmatch(client_id):
+        if not self._client_id(client_id):
             return "client_id"
-        shape = _shape(terms)
+        sized = terms.quote_qty is not None or terms.slippage_tolerance is not None
+        shape = (
+            terms.type,
+            terms.tif,
+            terms.post_only,
+            terms.reduce_only,
+            terms.position_side,
+            terms.trigger_by,
+            terms.stp,
+            terms.trigger_price is None,
+            terms.close_position,
+            terms.price_match,
+            sized,
+        )
         if shape in self._passed:
             return None
         case = wrong_combination(terms, self._rules, at, hedged=self._hedged)
-        if case is None and shape is not None:
+        if case is None and not (sized or terms.close_position or terms.tif == "gtd"):  # there, numbers decide too
             self._passed.add(shape)
         return case
-
-
-def _shape(terms: OrderTerms) -> tuple[object, ...] | None:
-    """All that decides, where it is no number or time; None where it is."""
-    if terms.tif == "gtd" or terms.quote_qty is not None or terms.slippage_tolerance is not None:
-        return None
-    if terms.close_position or terms.price_match is not None:
-        return None
-    return (
-        terms.type,
-        terms.tif,
-        terms.post_only,
-        terms.reduce_only,
-        terms.position_side,
-        terms.trigger_by,
-        terms.stp,
-        terms.trigger_price is None,
-    )
 
 
 def wrong_combination(terms: OrderTerms, rules: VenueRules, at: int, *, hedged: bool) -> str | None:
@@ -85,7 +80,8 @@ def _time_in_force(terms: OrderTerms, rules: VenueRules, at: int) -> str | None:
     if tif == "gtd":
         if terms.good_till is None:
             return "parameter"
-        if terms.good_till <= at + rules.gtd_ahead_ms * NS_PER_MS:
+        kept = terms.good_till // NS_PER_SECOND * NS_PER_SECOND
+        if kept <= at + rules.gtd_ahead_ms * NS_PER_MS:
             return "good_till"
     return None
 

@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from core.margin import ContractTerms, scaled
+from core.margin import ContractTerms, known_to, scaled
 from core.plan import Plan, VenuePlan
 from core.tape import Rows
 from sim.account import VenueAccount
+from sim.collateral import SharedCollateral
 from sim.exchange import ExecutionSimulator
 from sim.mark_basis import shifted
 from sim.mark_path import PriceTrack, fallback_of, track_of
@@ -24,7 +25,7 @@ def account_for(plan: Plan, venue: VenuePlan, models: Models, tapes: Sequence[Ro
     start = plan.config.run.start if plan.config.run.start is not None else min(begins, default=None)
     terms = {symbol: _terms(plan, venue, symbol, start) for name, symbol in plan.instruments if name == venue.name}
     account = plan.config.account
-    rules = venue.rules
+    rules, shared = venue.rules, plan.collateral(venue.name, start)
     return VenueAccount(
         rules.kind,
         venue.balances,
@@ -34,6 +35,7 @@ def account_for(plan: Plan, venue: VenuePlan, models: Models, tapes: Sequence[Ro
         hedged=account.position_mode == "hedge",
         terms=terms,
         maintenance_at=models.margin.bybit_liq if rules.maintenance_at == "model" else rules.maintenance_at,
+        collateral=SharedCollateral(shared, plan.prices_at(venue.name)) if shared else None,
     )
 
 
@@ -84,11 +86,19 @@ def said_of_contracts(plan: Plan, venue: VenuePlan, tapes: Sequence[Rows]) -> li
         return []
     account = plan.config.account
     lines = [f"account: {account.margin_mode} margin, {account.position_mode.replace('_', '-')} positions"]
+    lines += said_of_assets(plan, venue)
     for name, symbol in plan.instruments:
         if name != venue.name:
             continue
         own: dict[str, Rows] = {t.kind: t for t in tapes if (t.venue, t.symbol) == (venue.name, symbol)}
-        if not _terms(plan, venue, symbol, None).tiers:
+        tiers = _terms(plan, venue, symbol, None).tiers
+        end = known_to(tiers)
+        if end is not None:
+            lines.append(
+                f"{symbol}: its brackets are known up to a notional of {end:,f}; no position may grow beyond, and one "
+                "that does so by its price keeps the last known rate, which is too low"
+            )
+        if not tiers:
             lines.append(f"{symbol}: its maintenance brackets are not known, it is never liquidated")
         elif "marks" not in own:
             stand_in = (
@@ -104,14 +114,32 @@ def said_of_contracts(plan: Plan, venue: VenuePlan, tapes: Sequence[Rows]) -> li
     return lines
 
 
+def said_of_assets(plan: Plan, venue: VenuePlan) -> list[str]:
+    """What the run takes its other assets to be worth, and what is left out where all stand together."""
+    account, lines = plan.config.account, []
+    for asset, price in plan.prices_at(venue.name).items():
+        if asset == plan.currency:
+            continue
+        if price.symbol is not None:
+            lines.append(f"{asset} is worth what {price.symbol} says, its index for the venue where it is known")
+        else:
+            why = "as configured" if asset in (account.prices or {}) else "a dollar as the other"
+            lines.append(f"1 {asset} is worth {price.times:f} {plan.currency} all along, {why}")
+    if account.multi_asset:
+        lines.append(
+            "all assets stand behind all positions; a wallet below 0 is carried without interest, nothing is exchanged"
+        )
+    return lines
+
+
 def _terms(plan: Plan, venue: VenuePlan, symbol: str, start: int | None) -> ContractTerms:
     spec, tiers = plan.specs.get(symbol), plan.tiers((venue.name, symbol), start)
-    warns = venue.rules.margin_call_at
+    margin = venue.simulation.margin
+    warns = venue.rules.margin_call_at if margin is None or margin.call_at is None else margin.call_at
     calls = () if warns is None else scaled(tiers, warns)
     if spec is None:
         return ContractTerms(tiers, call_tiers=calls)
-    bounds = (spec.funding_interval_h, spec.funding_cap, spec.funding_floor)
-    return ContractTerms(tiers, spec.liquidation_fee, *bounds, calls)
+    return ContractTerms(tiers, spec.liquidation_fee, calls)
 
 
 def _mark(
@@ -138,5 +166,5 @@ def _has_last_price(own: Mapping[str, Rows]) -> bool:
 
 
 def _reveal(settlement: Settlement, track: PriceTrack) -> None:
-    track.count += 1
+    track.reveal()
     settlement.revealed()

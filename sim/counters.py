@@ -6,6 +6,7 @@ gives back, and the weight of every request. Bybit counts the requests of each k
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
 
 from core.events import Liquidity
@@ -19,6 +20,9 @@ SHOWN |= {"weight_1m": ("weight", "1m")}
 """Counters of the venue's state to what is counted and its window."""
 UNITS = {"s": "SECOND", "m": "MINUTE", "h": "HOUR", "d": "DAY"}
 FREE = RequestCost()
+UNLIMITED = 2**63 - 1
+UNCOUNTED_MAXIMUM = 1000
+"""Changes that may wait to be counted, so that they take next to no memory and time."""
 
 
 class Window:
@@ -29,7 +33,7 @@ class Window:
     def __init__(self, interval: str) -> None:
         self.interval = interval
         self.length = interval_ns(interval)
-        self.limit: int | None = None
+        self.limit = UNLIMITED
         self.number = 0
         self.count = 0
 
@@ -37,12 +41,45 @@ class Window:
         """The count of the window that holds `at`."""
         return self.count if self.number == at // self.length else 0
 
+
+class Meter:
+    """What is counted in several fixed windows at once; a count is never below 0.
+
+    Counting waits until a limit may be near: `room` more are within all limits in any case, since a window that ends
+    and a credit can only make more room.
+    """
+
+    __slots__ = ("_uncounted", "room", "windows")
+
+    def __init__(self) -> None:
+        self.windows: dict[str, Window] = {}
+        self.room = 0
+        self._uncounted: list[tuple[int, int]] = []
+        """Time and change, in order of time."""
+
     def add(self, change: int, at: int) -> None:
-        """Count in the window that holds `at`; never below 0."""
-        number = at // self.length
-        if number != self.number:
-            self.number, self.count = number, 0
-        self.count = max(0, self.count + change)
+        """Count `change` in all windows that hold `at`."""
+        self._uncounted.append((at, change))
+        if change > 0:
+            self.room -= change
+
+    def over(self, amount: int, at: int) -> Window | None:
+        """The first window that `amount` more would take over its limit; to be asked where there is no room."""
+        self.count()
+        left = [(window.limit - window.at(at), window) for window in self.windows.values()]
+        self.room = min(UNCOUNTED_MAXIMUM, *(room for room, _ in left))
+        return next((window for room, window in left if room < amount), None)
+
+    def count(self) -> None:
+        """Bring the windows up to date: of each only the newest is of interest."""
+        uncounted = self._uncounted
+        for window in self.windows.values() if uncounted else ():
+            number = uncounted[-1][0] // window.length
+            count = window.count if window.number == number else 0
+            for _, change in uncounted[bisect_left(uncounted, (number * window.length,)) :]:
+                count = max(0, count + change)
+            window.number, window.count = number, count
+        uncounted.clear()
 
 
 class Counters:
@@ -53,15 +90,17 @@ class Counters:
         self._rules = rules.rate_limits if rules.rate_limits is not None else RateLimitRules(limits=[])
         self._given = chosen if isinstance(chosen, VenueRateLimits) else VenueRateLimits()
         self._limited = not isinstance(chosen, NoRateLimits)
+        self._costs = self._rules.costs
         self._rolling = self._rules.orders_counted == "rolling"
         maker, taker = self._given.maker_fill_credit, self._given.taker_fill_credit
         self._credit: dict[Liquidity, int] = {
             "maker": self._rules.maker_fill_credit if maker is None else maker,
             "taker": self._rules.taker_fill_credit if taker is None else taker,
         }
-        self._windows: dict[str, dict[str, Window]] = {"orders": {}, "weight": {}}
+        self._meters = {"orders": Meter(), "weight": Meter()}
+        self._orders, self._weight = self._meters["orders"], self._meters["weight"]
         for what, interval in SHOWN.values():
-            self._windows[what][interval] = Window(interval)
+            self._meters[what].windows[interval] = Window(interval)
         self._recent: dict[tuple[str, str], deque[int]] = {}
         """Rolling: (kind of request, interval) to the times of those that were let in."""
         self._valid_from = self._valid_until = 0
@@ -72,40 +111,40 @@ class Counters:
         """A request reaches the venue: its weight counts in any case. A refusal where that is too much."""
         if not self._valid_from <= at < self._valid_until:
             self._follow(at)
-        cost = self._rules.costs.get(kind, FREE)
-        over = self._weigh(cost.weight, at) if cost.weight else None
-        if over is None and cost.orders and self._limited:
-            over = self._too_many(kind, cost.orders, at)
-            if over is None and self._rolling:
-                for window in self._windows["orders"].values():
-                    if window.limit is not None:
-                        self._recent.setdefault((kind, window.interval), deque()).append(at)
-        if over is None:
-            return None
-        case, window = over
-        return refused(self._venue, case, window.limit, _words(window.interval))
+        cost = self._costs.get(kind, FREE)
+        full = None
+        if cost.weight:
+            meter = self._weight
+            full = meter.over(cost.weight, at) if cost.weight > meter.room else None
+            meter.add(cost.weight, at)
+            if full is not None:
+                return refused(self._venue, "request_rate", full.limit, _words(full.interval))
+        if cost.orders and cost.orders > self._orders.room:
+            full = self._too_often(kind, cost.orders, at) if self._rolling else self._orders.over(cost.orders, at)
+        return None if full is None else refused(self._venue, "order_rate", full.limit, _words(full.interval))
 
     def succeeded(self, kind: Request, at: int) -> None:
         """It did what it asked for: orders are counted now, and a weight that success lowers goes down."""
-        cost = self._rules.costs.get(kind, FREE)
+        cost = self._costs.get(kind, FREE)
         if cost.orders and (kind == "submit" or not self._rolling):
-            for window in self._windows["orders"].values():
-                window.add(cost.orders, at)
+            self._orders.add(cost.orders, at)
         if cost.on_success:
             valid = [row.weight for row in cost.on_success if row.since <= at]
             if valid:
-                self._change("weight", valid[-1] - cost.weight, at)
+                self._weight.add(valid[-1] - cost.weight, at)
 
     def first_fill(self, liquidity: Liquidity, at: int) -> None:
         """An order trades for the first time: what the venue gives back of the current windows, never below 0."""
         if self._credit[liquidity]:
-            self._change("orders", -self._credit[liquidity], at)
+            self._orders.add(-self._credit[liquidity], at)
 
     # --- queries ----------------------------------------------------------------------------------------------------
 
     def at(self, at: int) -> dict[str, int]:
         """The counts of the windows that hold `at`, absolute int nanoseconds."""
-        return {name: self._windows[what][interval].at(at) for name, (what, interval) in SHOWN.items()}
+        for meter in self._meters.values():
+            meter.count()
+        return {name: self._meters[what].windows[interval].at(at) for name, (what, interval) in SHOWN.items()}
 
     # --- inside -----------------------------------------------------------------------------------------------------
 
@@ -113,31 +152,26 @@ class Counters:
         """The limits valid at `at`."""
         dated = self._rules.limits_at(at) if self._rules.limits else DatedLimits(0)
         later = [row.since for row in self._rules.limits if row.since > at]
-        self._valid_from, self._valid_until = at, min(later, default=2**63 - 1)
-        for what, windows in self._windows.items():
+        self._valid_from, self._valid_until = at, min(later, default=UNLIMITED)
+        for what, meter in self._meters.items():
+            meter.count()
+            meter.room = 0
             given = getattr(self._given, what)
             limits: dict[str, int] = getattr(dated, what) if given is None else given
             for interval in limits:
-                windows.setdefault(interval, Window(interval))
-            for interval, window in windows.items():
-                window.limit = limits.get(interval)
+                meter.windows.setdefault(interval, Window(interval))
+            for interval, window in meter.windows.items():
+                window.limit = limits.get(interval, UNLIMITED) if self._limited else UNLIMITED
 
-    def _weigh(self, weight: int, at: int) -> tuple[str, Window] | None:
-        over = None
-        for window in self._windows["weight"].values():
-            if over is None and self._limited and window.limit is not None and window.at(at) + weight > window.limit:
-                over = ("request_rate", window)
-            window.add(weight, at)
-        return over
-
-    def _too_many(self, kind: Request, orders: int, at: int) -> tuple[str, Window] | None:
-        """Nothing of a refused order is counted, in no window."""
-        for window in self._windows["orders"].values():
-            if window.limit is None:
-                continue
-            count = window.at(at) if not self._rolling else self._just_past(kind, window, at)
-            if count + orders > window.limit:
-                return "order_rate", window
+    def _too_often(self, kind: Request, orders: int, at: int) -> Window | None:
+        """The window of the time just past in which there were too many; else this one is let in, and counts."""
+        self._orders.count()  # for who asks how many there were; nothing here decides by fixed windows
+        limited = [window for window in self._orders.windows.values() if window.limit != UNLIMITED]
+        for window in limited:
+            if self._just_past(kind, window, at) + orders > window.limit:
+                return window
+        for window in limited:
+            self._recent.setdefault((kind, window.interval), deque()).append(at)
         return None
 
     def _just_past(self, kind: Request, window: Window, at: int) -> int:
@@ -147,10 +181,6 @@ class Counters:
         while recent and recent[0] <= at - window.length:
             recent.popleft()
         return len(recent)
-
-    def _change(self, what: str, change: int, at: int) -> None:
-        for window in self._windows[what].values():
-            window.add(change, at)
 
 
 def _words(interval: str) -> str:

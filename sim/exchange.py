@@ -26,16 +26,17 @@ from core.events import (
     OrderTriggered,
 )
 from core.instruments import Instrument
-from core.orders import OrderStatus, OrderTerms, closes_only
+from core.orders import OrderStatus, OrderTerms
 from core.venue_rules import Request, VenueRules
 from sim.account import VenueAccount
-from sim.admission import Admission
+from sim.admission import Admission, Stamp
 from sim.amendment import amend
 from sim.arrival import work_out
 from sim.bar_market import INF, BarMarket
 from sim.book_market import BookMarket
 from sim.books import Books
-from sim.charges import fee_of
+from sim.charges import Charges
+from sim.linked_orders import LinkedOrders
 from sim.mark_triggers import MarkTriggers
 from sim.models.rate_limits import RateLimitModel
 from sim.self_trade import meet
@@ -47,8 +48,6 @@ ZERO = Decimal(0)
 SECOND_NS = 1_000_000_000
 MATH = Context(prec=34)
 Emit = Callable[[Event, VenueOrder | None], None]
-Stamp = tuple[int, int | None]
-"""The time a request claims and how old it may be (None: the venue's window), int nanoseconds."""
 AnyMarket = BarMarket | BookMarket
 
 
@@ -76,17 +75,19 @@ class ExecutionSimulator:
         self.books = books if books is not None else Books()
         self.markets: dict[str, AnyMarket] = {}
         """In the order of the run's symbols: that is their order at one nanosecond."""
+        self.charges = Charges(rules, account, self.markets)
         self._instruments: dict[str, Instrument] = {}
         self._requests: list[tuple[int, int, Request, Any, Stamp | None]] = []
         self._deadlines: list[tuple[int, int, VenueOrder]] = []
         """Good-till dates, and orders whose trigger was pulled and that act a moment later (F12)."""
+        self._due: int | None = None
+        """When something else than a request comes next; None: to be found out."""
         self._count = 0
         self._fills = 0
         self.orders: dict[str, VenueOrder] = {}
         """Every order the venue ever accepted or refused, by our id."""
-        self._reducers: dict[str, VenueOrder] = {}
-        self._groups: dict[str, list[VenueOrder]] = {}
-        """One-cancels-the-other: when one of a group trades or is triggered, the others are void."""
+        self._linked = LinkedOrders(self)
+        self.after_match, self.is_void = self._linked.after_match, self._linked.is_void
         self._by_mark = MarkTriggers()
         self.settlement: Settlement | None = None
         """Funding, marks and liquidation, of a venue that has them."""
@@ -95,6 +96,7 @@ class ExecutionSimulator:
         """Make a symbol tradable."""
         self.markets[market.instrument.symbol] = market
         self._instruments[market.instrument.symbol] = market.instrument
+        self.charges.tariff.add(market.instrument.symbol, market.instrument.fees)
 
     # --- requests: called by the gateway ----------------------------------------------------------------------------
 
@@ -111,20 +113,29 @@ class ExecutionSimulator:
 
     def next_moment(self) -> int:
         """Engine time of the next thing that concerns us; INF while nothing of ours is here."""
-        moment = self._requests[0][0] if self._requests else INF
+        if self._due is None:
+            self._due = self._next_due()
+        requests = self._requests
+        return requests[0][0] if requests and requests[0][0] < self._due else self._due
+
+    def _next_due(self) -> int:
+        """The same but for requests."""
+        moment = INF if self.settlement is None else self.settlement.next_at()
         for market in self.markets.values():
             if market.orders:
-                at = market.next_at()
-                if at < moment:
-                    moment = at
+                moment = min(moment, market.next_at())
         deadlines = self._deadlines
         while deadlines and not deadlines[0][2].is_open:
             heappop(deadlines)
-        if deadlines and deadlines[0][0] < moment:
-            moment = deadlines[0][0]
-        if self.settlement is not None:
-            moment = min(moment, self.settlement.next_at(), self._by_mark.next_at(self.settlement))
+        if deadlines:
+            moment = min(moment, deadlines[0][0])
+        if self._by_mark.waiting and self.settlement is not None:
+            moment = min(moment, self._by_mark.next_at(self.settlement))
         return moment
+
+    def revealed(self) -> None:
+        """More rows of a tape are known than when `next_moment` was last asked for, or they did something to us."""
+        self._due = None
 
     def next_request(self) -> int:
         """Arrival of the next request; INF where none is under way."""
@@ -138,6 +149,12 @@ class ExecutionSimulator:
 
     def step(self, at: int) -> None:
         """Let everything due at `at` happen, in the order of F0."""
+        if self._due is None or self._due <= at or self.books.markets:
+            self._happen(at)
+        self.answer(at)
+
+    def _happen(self, at: int) -> None:
+        """What comes before requests."""
         settlement = self.settlement
         if settlement is not None and settlement.moves_to(at):
             settlement.funding(at)
@@ -147,28 +164,32 @@ class ExecutionSimulator:
             self.books.settle(at)
         for market in working:
             market.data(at)
-        if settlement is not None and settlement.liquidations(at) and self._reducers:
-            self._void_reducers(at)
+        if settlement is not None and settlement.liquidations(at):
+            self._linked.void_reducers(at)
         while self._deadlines and self._deadlines[0][0] <= at:
             order = heappop(self._deadlines)[2]
             if order.acts_later:
                 self._act(order, at)
             elif order.is_open:
-                self._expire(order, at, "gtd")
+                self.expire(order, at, "gtd")
         for market in working:
             market.triggers(at)
         for order in self._by_mark.due(settlement, at):
             self.fire(order, at, None)
-        self.answer(at)
 
     def answer(self, at: int) -> None:
         """Requests that have arrived by `at`, in order of arrival."""
-        requests = self._requests
+        self._due = None
+        requests, counters, tariff = self._requests, self.admission.counters, self.charges.tariff
         if self.settlement is not None:
             self.settlement.requests(at)
         while requests and requests[0][0] <= at:
             arrived, _, kind, payload, stamp = heappop(requests)
-            refusal = self.admission.gate(kind, arrived, *(stamp or ()))
+            if arrived >= tariff.until:
+                tariff.turn(arrived)
+            refusal = counters.request(kind, arrived)
+            if refusal is None and stamp is not None:
+                refusal = self.admission.out_of_time(stamp, arrived)
             if refusal is not None:
                 self._turn_away(kind, payload, arrived, refusal)
             elif kind == "submit":
@@ -200,32 +221,36 @@ class ExecutionSimulator:
 
     def _submit(self, order: VenueOrder, at: int) -> None:
         terms = order.terms
-        self.orders[terms.id] = order
         market = self.markets[terms.symbol]
+        self.orders[terms.id] = order
         market.wake(at)
-        work_out(order, market, at)
+        if order.limit is not None or order.waits_for_trigger or terms.quote_qty is not None or terms.price_match:
+            work_out(order, market, at)
         if terms.oco is not None:
-            self._groups.setdefault(terms.oco, []).append(order)
+            self._linked.join(order)
         refusal = self.admission.refusal(order, market, at)
         if refusal is not None:
             self._reject(order, at, refusal)
             return
-        self.admission.entered(order, at)
-        if terms.reduce_only or closes_only(terms):
-            self._reducers[terms.id] = order
-        order.status = OrderStatus.PENDING_TRIGGER if order.waits_for_trigger else OrderStatus.ACCEPTED
-        ahead = None if order.waits_for_trigger else market.ahead_at(order)
+        self.admission.counters.succeeded("submit", at)
+        if order.only_reduces:
+            self._linked.reducers[terms.id] = order
+        waits = order.waits_for_trigger
+        order.status = OrderStatus.PENDING_TRIGGER if waits else OrderStatus.ACCEPTED
+        ahead = None if waits else market.ahead_at(order)
         known = None if ahead is None else float(ahead)
-        self.emit(OrderAccepted(*self.keys(order, at), terms.id, order.waits_for_trigger, known), order)
+        self.emit(OrderAccepted(*self.keys(order, at), terms.id, waits, known), order)
         if terms.tif == "gtd" and terms.good_till is not None:
             self._count += 1
             heappush(self._deadlines, (terms.good_till // SECOND_NS * SECOND_NS, self._count, order))
-        if order.waits_for_trigger:
+        if waits:
             market.place(order, at)
             if terms.trigger_by != "last":
                 self._by_mark.add(order, at)
         else:
             self.enter(order, market, at)
+        if order.is_open:
+            self.admission.open.add(order)
 
     def enter(self, order: VenueOrder, market: AnyMarket, at: int, reference: Any = None) -> None:
         """An accepted or triggered order meets the market."""
@@ -233,7 +258,7 @@ class ExecutionSimulator:
         if crosses and order.never_takes:
             self.cancel_order(order, at, "post_only")
         elif order.terms.tif == "fok" and not market.can_fill_whole(order, at):
-            self._expire(order, at, "fok")
+            self.expire(order, at, "fok", met=crosses)
         elif crosses or order.limit is None or reference is not None:
             market.take(order, at, reference)
         else:
@@ -244,14 +269,11 @@ class ExecutionSimulator:
     def may_fill(self, order: VenueOrder) -> int:
         """Steps the order may trade now: its leaves, clipped to the position where it only reduces."""
         leaves = order.qty - order.filled - order.prevented
-        if order.terms.reduce_only or closes_only(order.terms):
-            held = self.account.position_qty(order.terms.symbol, order.terms.position_side)
+        if order.only_reduces:
+            position = self.account.positions.get((order.terms.symbol, order.terms.position_side))
+            held = ZERO if position is None else position.qty
             leaves = min(leaves, abs(held)) if held * order.sign < 0 else ZERO
         return int(leaves // self._instruments[order.terms.symbol].step)
-
-    def open_qty(self, order: VenueOrder) -> Decimal:
-        """As `may_fill`, base units."""
-        return self.may_fill(order) * self._instruments[order.terms.symbol].step
 
     def affordable(self, order: VenueOrder, price: Decimal, steps: int) -> int:
         """Steps a taker can pay for: a spot account cannot go below zero. Linear orders were checked at arrival."""
@@ -289,13 +311,12 @@ class ExecutionSimulator:
         terms = order.terms
         market = self.markets[terms.symbol]
         instrument = market.instrument
-        fee, fee_asset = fee_of(
-            instrument, market.models.fees, self.rules.fee_in, self.account, order, price, qty, liquidity
-        )
+        notional = MATH.multiply(price, qty)
+        fee, fee_asset = self.charges.fee(market, terms.side, notional, qty, liquidity, at)
         order.filled += qty
-        order.value += MATH.multiply(price, qty)
+        order.value += notional
         order.fees += fee
-        leaves = order.leaves
+        leaves = order.qty - order.filled - order.prevented
         if leaves < 0 or qty <= 0:
             raise InvariantBroken(f"{terms.symbol}: a fill of {qty} leaves {leaves} of order {terms.id}")
         if order.limit is not None and order.sign * (price - order.limit) > 0:
@@ -308,15 +329,14 @@ class ExecutionSimulator:
         if order.filled == qty:
             self.admission.counters.first_fill(liquidity, at)
         order.status = OrderStatus.PARTIAL if leaves else OrderStatus.FILLED
-        if order.limit is not None:
-            if leaves:
-                self.account.hold(terms.id, *self.account.need(instrument, terms, leaves, order.limit), terms.oco)
-            else:
-                self.account.release(terms.id)
+        if leaves and order.limit is not None:
+            self.account.hold(terms.id, *self.account.need(instrument, terms, leaves, order.limit), terms.oco)
         self._fills += 1
         self.emit(
             OrderFilled(
-                *self.keys(order, at),
+                self.local_at(terms.session, at),
+                at,
+                *order.keys,
                 f"{self.venue}-{self._fills}",
                 terms.side,
                 price,
@@ -327,9 +347,7 @@ class ExecutionSimulator:
                 fee_asset,
                 reference,
                 leaves,
-                cause.tape_id,
-                cause.row,
-                cause.ts_venue,
+                *cause,
                 ahead,
             ),
             order,
@@ -342,53 +360,34 @@ class ExecutionSimulator:
 
         `reason`: the venue's bound that stopped it; what is left expires with that.
         """
-        if order.leaves and order.is_open:
+        if order.is_open and order.leaves:
             terms = order.terms
             market = self.markets[terms.symbol]
             if terms.reduce_only and not self.may_fill(order):
-                self._expire(order, at, "reduce_only")
+                self.expire(order, at, "reduce_only")
             elif reason is not None:
-                self._expire(order, at, reason)
+                self.expire(order, at, reason)
             elif terms.tif == "fok":
-                self._expire(order, at, "fok")
+                self.expire(order, at, "fok")
             elif order.limit is not None:
                 if terms.tif == "ioc":
-                    self._expire(order, at, "ioc")
+                    self.expire(order, at, "ioc")
                 else:
                     market.place(order, at)
             elif terms.tif == "ioc" or not market.carries:
-                self._expire(order, at, "no_liquidity")
+                self.expire(order, at, "no_liquidity")
             else:
                 order.carried = True
                 if order not in market.orders:
                     market.orders.append(order)
-        if self._reducers or order.terms.oco is not None:
+        if self._linked.reducers or order.terms.oco is not None:
             self.after_match(order, at)
-
-    def after_match(self, order: VenueOrder, at: int) -> None:
-        """What a match leaves void: reduce-only orders without a position to reduce, the others of its group."""
-        if order.terms.oco is not None and (order.filled or order.triggered):
-            for other in self._groups.pop(order.terms.oco, ()):
-                if other is not order and other.is_open:
-                    self._expire(other, at, "oco")
-        if self._reducers:
-            self._void_reducers(at, order.terms.symbol)
-
-    def is_void(self, order: VenueOrder) -> bool:
-        """Whether another order of its group has traded already: of those only one does."""
-        group = self._groups.get(order.terms.oco, ()) if order.terms.oco is not None else ()
-        return any(other.filled or other.triggered for other in group if other is not order)
-
-    def _void_reducers(self, at: int, symbol: str | None = None) -> None:
-        for other in list(self._reducers.values()):
-            if symbol in (None, other.terms.symbol) and other.is_open and not self.may_fill(other):
-                self._expire(other, at, "reduce_only")
 
     def expire_orders(self, symbol: str | None, at: int) -> None:
         """The venue ends the orders of a symbol, or all of them, because it liquidates; oldest first."""
         for order in list(self.orders.values()):
             if order.is_open and symbol in (None, order.terms.symbol):
-                self._expire(order, at, "liquidation")
+                self.expire(order, at, "liquidation")
 
     def fire(self, order: VenueOrder, at: int, reference: Any) -> None:
         """A trigger was met: the order it carries acts at the same moment, or after the model's delay."""
@@ -416,10 +415,10 @@ class ExecutionSimulator:
             order.qty = abs(self.account.position_qty(order.terms.symbol, order.terms.position_side))
         known = reference if reference is not None else market.price(at)
         if order.terms.close_position and not order.qty:  # what it was to close is closed already
-            self._expire(order, at, "reduce_only")
+            self.expire(order, at, "reduce_only")
             self.after_match(order, at)
         elif not self.admission.affords(order, market, None if known is None else market.decimal(known)):
-            self._expire(order, at, "trigger_rejected")
+            self.expire(order, at, "trigger_rejected")
             self.after_match(order, at)
         elif market.fired_crosses(order, reference, at):
             self.enter(order, market, at, reference)
@@ -434,7 +433,7 @@ class ExecutionSimulator:
         """So much of an order must not trade with our own; `ends` it, or it goes on with the rest."""
         order.prevented += qty
         if ends:
-            self._expire(order, at, "stp")
+            self.expire(order, at, "stp")
         elif order.limit is not None:
             terms = order.terms
             need = self.account.need(self._instruments[terms.symbol], terms, order.leaves, order.limit)
@@ -451,7 +450,7 @@ class ExecutionSimulator:
         order_id, _, keys = request
         order = self.orders.get(order_id)
         if order is None or not order.is_open:
-            answer = self.admission.refused("unknown_cancel")
+            answer = self.admission.absent(order, "cancel")
             local = self.local_at(keys[4], at)
             self.emit(CancelRejected(local, at, *keys, order_id, answer.code, answer.message), order)
             return
@@ -473,28 +472,27 @@ class ExecutionSimulator:
 
     # --- endings ----------------------------------------------------------------------------------------------------
 
-    def _expire(self, order: VenueOrder, at: int, reason: str) -> None:
+    def expire(self, order: VenueOrder, at: int, reason: str, met: bool = False) -> None:
         order.status = OrderStatus.EXPIRED_IN_MATCH if reason == "stp" else OrderStatus.EXPIRED
-        event = OrderExpired(*self.keys(order, at), reason, self._word(order, reason), order.prevented)
+        event = OrderExpired(*self.keys(order, at), reason, self._word(order, reason, met), order.prevented)
         self.emit(event, order)
         self._end(order)
 
-    def _word(self, order: VenueOrder, reason: str) -> str | None:
-        """The venue's word for why the order ends."""
-        return self.rules.expiry_word(reason, partly=order.filled > 0, tif=order.terms.tif)
+    def _word(self, order: VenueOrder, reason: str, met: bool = False) -> str | None:
+        """The venue's word for why the order ends; `met`: a fill-or-kill that found somebody, too few."""
+        return self.rules.expiry_word(reason, partly=met or order.filled > 0, tif=order.terms.tif)
 
     def _end(self, order: VenueOrder) -> None:
         terms = order.terms
-        self.admission.ended(order)
-        self._reducers.pop(terms.id, None)
+        self.admission.open.remove(order)
+        if order.only_reduces:
+            self._linked.reducers.pop(terms.id, None)
         self.account.release(terms.id)
         order.plan += 1
         market = self.markets[terms.symbol]
         if market.orders:
             market.remove(order)
 
-    # --- small things -----------------------------------------------------------------------------------------------
-
     def keys(self, order: VenueOrder, at: int) -> EventKeys:
-        t = order.terms
-        return (self.local_at(t.session, at), at, *order.keys)
+        """What every event about an order begins with."""
+        return (self.local_at(order.terms.session, at), at, *order.keys)

@@ -53,14 +53,16 @@ class Line:
 
     def local_at(self, session: str, engine: int) -> int:
         """When answers given at engine time `engine` are heard: those of one session and moment travel together."""
-        if session == self._last[0] and engine == self._last[1]:
-            return self._last[2]
-        local = self.hear(session, engine + self._legs.response_ns(engine))
-        self._last = (session, engine, local)
+        last_session, last_engine, local = self._last
+        if engine != last_engine or session != last_session:
+            local = self.hear(session, engine + self._legs.response_ns(engine))
+            self._last = (session, engine, local)
         return local
 
     def hear(self, session: str, at: int) -> int:
-        at = max(at, self._answers.get(session, at))
+        before = self._answers.get(session)
+        if before is not None and before > at:
+            at = before
         self._answers[session] = at
         return at
 

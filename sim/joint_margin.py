@@ -1,8 +1,10 @@
 """One cross wallet behind several positions: when it no longer covers the maintenance of all of them.
 
-wallet + sum of unrealized PnL - sum of maintenance margins, every position at its own mark. On straight legs this is
-concave in time (maintenance margin is convex in the price), so a stretch whose two ends are covered is covered, and one
-that ends short has exactly one moment at which it became so.
+wallet + sum of unrealized PnL - sum of maintenance margins, every position at its own mark; with shared collateral what
+all assets count for, each at its own price, less what all maintenance takes. On straight legs this is concave in time
+(maintenance margin is convex in the price, what an asset counts for is concave in its equity and settle assets have
+constant prices), so a stretch whose two ends are covered is covered, and one that ends short has exactly one moment at
+which it became so.
 """
 
 from __future__ import annotations
@@ -11,23 +13,31 @@ from collections.abc import Callable, Mapping
 from decimal import Context, Decimal
 
 from core.margin import maintenance_margin
-from sim.account import VenueAccount, VenuePosition
+from sim.account import VenueAccount
 from sim.bar_path import Exact
 from sim.mark_path import INF, NEVER, PriceTrack, Reached
+from sim.venue_position import VenuePosition
 
 ZERO = Decimal(0)
 MATH = Context(prec=34)
+UNJUDGED = Decimal("Infinity")
+"""What is spare while nobody knows the price of something that is held: the account is not judged yet."""
 LOOK_STRETCHES = 64
 """Rows of marks a search looks ahead before it says "not before"."""
-PriceOf = Callable[[PriceTrack, VenuePosition], Exact | None]
+PriceOf = Callable[[PriceTrack, int], Exact | None]
+"""(track, the direction in which its price hurts us: 1 up, -1 down) to a mantissa of it."""
 
 
 class JointMargin:
     """The margin of a pool over time."""
 
-    def __init__(self, account: VenueAccount, tracks: Mapping[str, PriceTrack]) -> None:
+    def __init__(
+        self, account: VenueAccount, tracks: Mapping[str, PriceTrack], values: Mapping[str, PriceTrack]
+    ) -> None:
+        """By symbol: the marks of positions, and what values an asset of ours."""
         self._account = account
         self._tracks = tracks
+        self._values = values
 
     def spare(self, asset: str, at: int, *, calls: bool = False) -> Decimal:
         """What is left above maintenance at the marks of `at`; liquidation begins where it is not above 0."""
@@ -35,7 +45,10 @@ class JointMargin:
 
     def falls_short(self, asset: str, since: int, *, calls: bool = False) -> Reached:
         """When that is no longer above 0, from `since` on; `calls`: when the venue warns of that."""
-        tracks = [self._tracks[p.instrument.symbol] for p in self._account.pool(asset) if self._follows(p)]
+        account = self._account
+        tracks = [self._tracks[p.instrument.symbol] for p in account.pool(asset) if self._follows(p)]
+        if account.collateral is not None:
+            tracks += [self._values[symbol] for symbol in account.collateral.symbols if symbol in self._values]
         begin = since
         for _ in range(LOOK_STRETCHES):
             end = min(track.next_row(begin) for track in tracks)
@@ -74,24 +87,40 @@ class JointMargin:
 
     def _least(self, asset: str, at: int, calls: bool) -> Decimal:
         """A bound from below for the rows that hold `at`: each position alone at its worst price of them."""
-        return self._spare(asset, lambda track, position: track.worst(at, -1 if position.qty > 0 else 1), calls)
+        return self._spare(asset, lambda track, hurts: track.worst(at, hurts), calls)
 
     def _left(self, asset: str, at: int, calls: bool) -> Decimal:
         return self._spare(asset, lambda track, _: track.left(at), calls)
 
     def _spare(self, asset: str, price_of: PriceOf, calls: bool) -> Decimal:
         account = self._account
-        spare = account.balances.get(asset, ZERO)
+        equities = dict(account.balances)
+        kept: dict[str, Decimal] = {}
         for position in account.pool(asset):
-            symbol = position.instrument.symbol
-            tiers = account.tiers(symbol, calls=calls)
-            track = self._tracks.get(symbol)
-            mantissa = price_of(track, position) if track is not None else None
-            if track is None or mantissa is None:
+            symbol, settle = position.instrument.symbol, position.instrument.quote
+            price = self._price(self._tracks.get(symbol), -1 if position.qty > 0 else 1, price_of)
+            if price is None:
                 notional = abs(position.value)
             else:
-                price = track.decimal(mantissa)
-                spare = MATH.add(spare, position.unrealized(price))
+                equities[settle] = MATH.add(equities.get(settle, ZERO), position.unrealized(price))
                 notional = MATH.multiply(abs(position.qty), price)
-            spare = MATH.subtract(spare, maintenance_margin(tiers, notional))
+            margin = maintenance_margin(account.tiers(symbol, calls=calls), notional)
+            kept[settle] = MATH.add(kept.get(settle, ZERO), margin)
+        shared = account.collateral
+        if shared is None:
+            return MATH.subtract(equities.get(asset, ZERO), kept.get(asset, ZERO))
+        values = {symbol: self._value(symbol, held, price_of) for symbol, held in shared.valued(equities)}
+        if None in values.values():
+            return UNJUDGED
+        spare = shared.counts(equities, lambda symbol, held: values[symbol])
+        for settle, margin in kept.items():
+            spare = MATH.subtract(spare, shared.takes(settle, margin))
         return spare
+
+    def _value(self, symbol: str, held: Decimal, price_of: PriceOf) -> Decimal | None:
+        return self._price(self._values.get(symbol), -1 if held > 0 else 1, price_of)
+
+    @staticmethod
+    def _price(track: PriceTrack | None, hurts: int, price_of: PriceOf) -> Decimal | None:
+        mantissa = None if track is None else price_of(track, hurts)
+        return None if track is None or mantissa is None else track.decimal(mantissa)

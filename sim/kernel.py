@@ -61,7 +61,7 @@ def advance(rows: Rows, i: int, until: int, state: State) -> int:
     """Apply rows from `i` on with engine time <= `until`; returns the first row that was not applied.
 
     Stops early after a row that filled or fired an order of ours (`state.out`), and before one that needs a larger
-    book.
+    book: then it returns the complement of that number, which is negative.
     """
     at, what, price, size, number, joined = rows
     levels, books, own, markets, prints, fills, fired, out = state
@@ -82,7 +82,7 @@ def advance(rows: Rows, i: int, until: int, state: State) -> int:
             b = 2 * m if side > 0 else 2 * m + 1
             if books[b]["count"] >= room:
                 out[FULL_BOOK] = 1
-                return i
+                return ~i
             key = price[i] if side > 0 else -price[i]
             if flags & SNAPSHOT and not market["in_snapshot"]:
                 begin_snapshot(levels, books, market, m)
@@ -96,13 +96,13 @@ def advance(rows: Rows, i: int, until: int, state: State) -> int:
             if flags & LAST:
                 if market["in_snapshot"]:
                     end_snapshot(levels, books, own, market, m, at[i])
-                if books[2 * m]["first"] != NOBODY or books[2 * m + 1]["first"] != NOBODY:
+                if meets(levels, books, own, 2 * m, 2 * m + 1) or meets(levels, books, own, 2 * m + 1, 2 * m):
                     cross(levels, books, own, market, fills, out, m, at[i])
         i += 1
         if out[FILLS] or out[FIRES]:
             for k in range(out[FILLS]):
                 fills[k]["row"] = number[i - 1]
-            break
+            return ~i
     return i
 
 
@@ -287,15 +287,7 @@ def forget_growth(order: Record, size: int) -> float:
 
 
 def change_level(
-    levels: Records,
-    books: Records,
-    own: Records,
-    market: Record,
-    b: int,
-    key: int,
-    change: int,
-    at: int,
-    joined: int,
+    levels: Records, books: Records, own: Records, market: Record, b: int, key: int, change: int, at: int, joined: int
 ) -> None:
     """One order of an exact book came, shrank or went; `joined` says whether it stood ahead of ours."""
     i = place_of(levels, books, b, key)
@@ -431,6 +423,12 @@ def eat_queue(
             order["ahead"] -= eaten
             order["credit"] += int(eaten)
         slot = order["next"]
+
+
+def meets(levels: Records, books: Records, own: Records, b: int, other: int) -> bool:
+    """Whether the best level of the other book stands at or through our best order of this one."""
+    slot, n = books[b]["first"], books[other]["count"]
+    return bool(slot != NOBODY and n > 0 and own[slot]["key"] + levels[other, n - 1]["key"] >= 0)
 
 
 def cross(

@@ -101,7 +101,10 @@ def new_state(markets: int, levels: int, slots: int, old: State | None = None) -
 
 
 class Rows(NamedTuple):
-    """Merged rows. `what` packs market, flags, kind and side + 1; `joined` is read for l3 rows alone."""
+    """Merged rows. `what` packs market, flags, kind and side + 1; `joined` is read for l3 rows alone.
+
+    Each is contiguous and can be written, so that all rows there are have one layout for the compiler.
+    """
 
     at: np.ndarray
     """int64: engine time, nanoseconds; never falls"""

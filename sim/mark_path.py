@@ -23,9 +23,6 @@ from sim.trailing import Trail, follow
 INF = 2**63 - 1
 LOOK_ROWS = 512
 """Rows a search looks ahead before it says "not before": a few microseconds of work, hours of minute bars."""
-BLOCK_ROWS, LOOK_BLOCKS = 256, 8
-"""Bars whose extremes are known together, and how many blocks a search passes over at once."""
-INFINITE = float("inf")
 MATH = Context(prec=34)
 
 
@@ -36,7 +33,19 @@ class Reached(NamedTuple):
     found: bool
 
 
+class Ahead(NamedTuple):
+    """The extremes of some rows, for who looks at them from `begin` on and before `end`."""
+
+    begin: int
+    end: int
+    low: Decimal
+    high: Decimal
+    again: Reached
+    """When the next row begins."""
+
+
 NEVER = Reached(INF, False)
+NOTHING_AHEAD = Ahead(INF, INF, Decimal(0), Decimal(0), NEVER)
 NOWHERE = (INF, INF, -1)
 
 
@@ -60,20 +69,36 @@ class PriceTrack:
         self._prices = prices if sorted_already else tuple(column[order] for column in prices)
         self.interval_ns = interval_ns
         self.scale = scale
+        self._unit = Decimal(1).scaleb(-scale)
         self.count = len(times)
         self._path = path
         self._held = held or _flat
         self._walked: tuple[int, BarPath] | None = None
-        self._blocks: tuple[list[int], ...] = ()
-        """Lowest and highest price of each block of bars, once a search has asked."""
+        self._ahead = NOTHING_AHEAD
+        """What was seen when somebody last looked ahead."""
+        self._answered: tuple[int, Decimal | None] = (INF, None)
+        """The last moment for which somebody asked for the price, and that price."""
         self._span = NOWHERE
         """From when until when the row holds that was asked for last, and which it is: the next question is about it or
-        the one behind, as a rule."""
+        one not far behind, as a rule."""
+
+    def reveal(self) -> None:
+        """One more row is known."""
+        self.count += 1
+        self._answered = (INF, None)
+        self._ahead = NOTHING_AHEAD
 
     # --- prices -----------------------------------------------------------------------------------------------------
 
+    def price(self, at: int) -> Decimal | None:
+        """The price at `at`, quote units, rows of that moment included; None before the first."""
+        if self._answered[0] != at:  # one order asks for it several times
+            mantissa = self._price(self._row(at), at)
+            self._answered = (at, None if mantissa is None else self.decimal(mantissa))
+        return self._answered[1]
+
     def at(self, at: int) -> Exact | None:
-        """The price at `at`, rows of that moment included; None before the first."""
+        """The same as a mantissa."""
         return self._price(self._row(at), at)
 
     def left(self, at: int) -> Exact | None:
@@ -96,7 +121,7 @@ class PriceTrack:
     def decimal(self, mantissa: Exact) -> Decimal:
         """A mantissa as a price: exact on a row, 34 digits inside of a leg."""
         if isinstance(mantissa, int):
-            return Decimal(mantissa).scaleb(-self.scale, MATH)
+            return MATH.multiply(self._unit, mantissa)
         return MATH.divide(Decimal(mantissa.numerator), Decimal(mantissa.denominator)).scaleb(-self.scale, MATH)
 
     # --- searching --------------------------------------------------------------------------------------------------
@@ -127,14 +152,16 @@ class PriceTrack:
                 return Reached(found, True)
         return self._again_at(stop)
 
-    def clear_of(self, price: float, sign: int, since: int) -> Reached | None:
-        """When to look again for `price`, if whole blocks of bars show that it is not reached before; else None."""
-        if not 0 < price < INFINITE:
-            return None
-        row = self._row(since)
-        clear = self._clear_until(row, int(price * 10**self.scale) - sign, sign)
-        # From the row before, the next look has to see further than this one.
-        return self._again_at(clear) if clear > row + 1 else None
+    def worst_ahead(self, sign: int, since: int) -> tuple[Decimal, Reached] | None:
+        """The highest (sign 1) or lowest price from `since` until some rows later, and when to look again; None where
+        nothing is known yet."""
+        begin, end, low, high, again = self._ahead
+        if not begin <= since < end:
+            row = self._row(since)
+            if row < 0:
+                return None
+            begin, end, low, high, again = self._ahead = self._look_ahead(row)
+        return (high if sign > 0 else low), again
 
     def trails(self, trail: Trail, since: int) -> tuple[Trail, Reached, int, Exact | None]:
         """A trailing stop along the track from `since` on, which it has seen: the stop after the look, when it fires,
@@ -160,27 +187,19 @@ class PriceTrack:
                 trail, since = trail.see(price), opened
         return trail, self._again_at(stop), since, None
 
-    def _clear_until(self, row: int, whole: int, sign: int) -> int:
-        """The row before which no bar from `row` on reaches a price, block by block; `row` itself where one may."""
-        if not self.interval_ns:
-            return row
-        if not self._blocks:
-            starts = np.arange(0, len(self._times), BLOCK_ROWS)
-            highs, lows = np.maximum.reduceat(self._prices[1], starts), np.minimum.reduceat(self._prices[2], starts)
-            self._blocks = (lows.tolist(), highs.tolist())
-        extremes = self._blocks[sign > 0]
-        block = max(row, 0) // BLOCK_ROWS
-        stop = block
-        while stop < len(extremes) and stop < block + LOOK_BLOCKS and sign * (extremes[stop] - whole) < 0:
-            stop += 1
-        return row if stop == block else stop * BLOCK_ROWS
+    def _look_ahead(self, row: int) -> Ahead:
+        """Good for questions from the first half of the rows looked at: the other half is then still ahead of them."""
+        stop, times = self._looked_to(row), self._times
+        low, high = self._prices[2][row:stop].min().item(), self._prices[1][row:stop].max().item()
+        end = times.item(min(row + LOOK_ROWS // 2, stop - 1))
+        return Ahead(times.item(row), end, self.decimal(low), self.decimal(high), self._again_at(stop))
 
     def _looked_to(self, row: int) -> int:
         """The row where a look ahead from `row` ends; rows of one moment are looked at together."""
         stop = min(row + 1 + LOOK_ROWS, self.count)
-        while 0 < stop < self.count and self._times.item(stop) == self._times.item(stop - 1):
-            stop += 1
-        return stop
+        if 0 < stop < self.count:
+            stop = int(self._times.searchsorted(self._times.item(stop - 1), "right"))
+        return min(stop, self.count)
 
     def _again_at(self, stop: int) -> Reached:
         """Nothing before row `stop`: a look from just before it meets it as a new one."""
@@ -207,24 +226,26 @@ class PriceTrack:
         since, until, row = self._span
         if since <= at < until:
             return row
-        times, count = self._times, self.count
-        row += 1
-        if at < until or row + 1 >= count or at >= times.item(row + 1):
-            row = min(int(times.searchsorted(at, "right")), count) - 1
-        if 0 <= row < count - 1:
-            self._span = (times.item(row), times.item(row + 1), row)
+        times, last = self._times, self.count - 1
+        row += (at - since) // self.interval_ns if self.interval_ns else 1
+        if 0 <= row < last:
+            since, until = times.item(row), times.item(row + 1)
+        if not (0 <= row < last and since <= at < until):
+            row = min(int(times.searchsorted(at, "right")) - 1, last)
+            if not 0 <= row < last:
+                return row
+            since, until = times.item(row), times.item(row + 1)
+        self._span = (since, until, row)
         return row
 
     def _price(self, row: int, at: int) -> Exact | None:
         if row < 0:
             return None
-        if not self.interval_ns or at >= self._times.item(row) + self.interval_ns:
-            close: int = self._prices[3].item(row)
-            return close
-        if at == self._times.item(row):
-            opened: int = self._prices[0].item(row)
-            return opened
-        return self._walk(row).price_at(at)
+        into = at - self._times.item(row)
+        if 0 < into < self.interval_ns:
+            return self._walk(row).price_at(at)
+        price: int = self._prices[3 if into or not self.interval_ns else 0].item(row)
+        return price
 
     def _touch(self, row: int, price: Decimal, sign: int, since: int) -> int | None:
         return self._walk(row).first_touch(Fraction(price) * 10**self.scale, sign, since)

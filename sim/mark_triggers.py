@@ -31,29 +31,29 @@ class MarkTriggers:
     """The waiting orders of one venue, in order of arrival. Those that are over are forgotten when somebody asks."""
 
     def __init__(self) -> None:
-        self._waiting: list[Waiting] = []
+        self.waiting: list[Waiting] = []
 
     def add(self, order: VenueOrder, at: int) -> None:
         """An order begins to wait at engine time `at`."""
-        self._waiting.append(Waiting(order, Reached(at, False), at))
+        self.waiting.append(Waiting(order, Reached(at, False), at))
 
     def next_at(self, prices: Settlement | None) -> int:
         """Engine time at which the first of them fires, or must be looked at again; INF without one."""
-        if not self._waiting:
+        if not self.waiting:
             return INF
-        self._waiting = [
+        self.waiting = [
             waiting if waiting.plan.found else _planned(waiting, prices)
-            for waiting in self._waiting
+            for waiting in self.waiting
             if waiting.order.is_open and waiting.order.waits_for_trigger
         ]
-        return min((waiting.plan.at for waiting in self._waiting), default=INF)
+        return min((waiting.plan.at for waiting in self.waiting), default=INF)
 
     def due(self, prices: Settlement | None, at: int) -> list[VenueOrder]:
         """Those that fire by `at`."""
         if self.next_at(prices) > at:
             return []
-        fired = [waiting for waiting in self._waiting if waiting.plan.found and waiting.plan.at <= at]
-        self._waiting = [waiting for waiting in self._waiting if waiting not in fired]
+        fired = [waiting for waiting in self.waiting if waiting.plan.found and waiting.plan.at <= at]
+        self.waiting = [waiting for waiting in self.waiting if waiting not in fired]
         return [waiting.order for waiting in fired]
 
 

@@ -20,25 +20,31 @@ class OpenOrders:
     def __init__(self, rules: VenueRules) -> None:
         self._rules = rules
         self._by_symbol: dict[str, dict[str, VenueOrder]] = {}
-        self._clients: set[str] = set()
+        self.clients: set[str] = set()
+        """Client ids that are taken."""
         self._amends: dict[str, int] = {}
+        self._count = 0
+        """Open orders of all symbols."""
         self._reusable = rules.client_ids == "unique_open"
         self._reusable_when_filled = rules.client_ids == "reusable_when_filled"
 
     def add(self, order: VenueOrder) -> None:
-        """An order was accepted."""
+        """An order is open."""
+        order.listed = True
+        self._count += 1
         self._by_symbol.setdefault(order.terms.symbol, {})[order.terms.id] = order
-        self._clients.add(order.client_id)
+        self.clients.add(order.client_id)
 
     def remove(self, order: VenueOrder) -> None:
-        """An order is over."""
-        terms = order.terms
-        if terms.symbol in self._by_symbol:
-            self._by_symbol[terms.symbol].pop(terms.id, None)
-        if self._amends:
-            self._amends.pop(terms.id, None)
-        if self._reusable or (order.status is OrderStatus.FILLED and self._reusable_when_filled):
-            self._clients.discard(order.client_id)
+        """An order is over, whether it was ever open or ended as it entered."""
+        if order.listed:
+            order.listed = False
+            self._count -= 1
+            del self._by_symbol[order.terms.symbol][order.terms.id]
+            self._amends.pop(order.terms.id, None)
+            self.clients.discard(order.client_id)
+        if not (self._reusable or (self._reusable_when_filled and order.status is OrderStatus.FILLED)):
+            self.clients.add(order.client_id)
 
     def amended(self, order: VenueOrder) -> None:
         """An order was changed once more."""
@@ -46,18 +52,18 @@ class OpenOrders:
 
     # --- queries ----------------------------------------------------------------------------------------------------
 
-    def taken(self, client_id: str) -> bool:
-        return client_id in self._clients
-
     def amends(self, order: VenueOrder) -> int:
         return self._amends.get(order.terms.id, 0)
 
     def leaves(self, symbol: str, side: Side, position_side: PositionSide, *, reducing: bool = True) -> Decimal:
         """What open orders of one side may still trade; without those that only reduce where `reducing` is False."""
+        of_symbol = self._by_symbol.get(symbol)
+        if not of_symbol:
+            return ZERO
         return sum(
             (
                 order.leaves
-                for order in self._by_symbol.get(symbol, {}).values()
+                for order in of_symbol.values()
                 if order.terms.side == side
                 and order.terms.position_side == position_side
                 and (reducing or not (order.terms.reduce_only or order.terms.close_position))
@@ -79,12 +85,12 @@ class OpenOrders:
             if not rules.triggers_count:
                 return None
         most = instrument.max_orders if instrument.max_orders is not None else rules.max_orders
+        if most is None or self._count < most:
+            return None
         groups = [of_symbol]
         if rules.max_orders_of == "account" and instrument.max_orders is None:
             groups = list(self._by_symbol.values())
         count = sum(map(len, groups))
-        if most is None or count < most:
-            return None
         if not rules.triggers_count:
             count -= sum(_waiting(group.values()) for group in groups)
         return None if count < most else ("max_orders", most)

@@ -21,6 +21,7 @@ from sim.books import Books
 from sim.clock import SimClock
 from sim.contracts import account_for, said_of_contracts, settle
 from sim.exchange import ExecutionSimulator
+from sim.fee_words import said_of_fees
 from sim.feed import SimFeed
 from sim.feed_legs import FeedLegs
 from sim.gateway import Line, SimGateway
@@ -73,13 +74,16 @@ def simulated_outside(plan: Plan, tapes: Sequence[Rows], history: Sequence[Rows 
         said(plan, tapes),
         feed_ns,
         world=world,
-        books=own_books(tapes, feed_ns),
+        books=own_books(tapes, feed_ns, world.books),
     )
 
 
-def own_books(tapes: Sequence[Rows], feed_ns: Mapping[str, int]) -> OwnBooks:
-    """What `market_data.book` reads: our books by receipt time, whoever plays the tapes."""
-    return OwnBooks(tapes, feed_ns, books_over(tapes).kernel)
+def own_books(tapes: Sequence[Rows], feed_ns: Mapping[str, int], venues: Books | None = None) -> OwnBooks:
+    """What `market_data.book` reads: our books by receipt time, whoever plays the tapes.
+
+    `venues`: the books of the simulated venues, where they walk the same tapes beside ours.
+    """
+    return OwnBooks(tapes, feed_ns, venues or books_over(tapes))
 
 
 class PushedVenue(NamedTuple):
@@ -133,6 +137,7 @@ class RowByRow:
 
     def next_moment(self) -> int:
         """Engine time of the next thing that concerns us, or of the next row of a book that holds an order of ours."""
+        self._exchange.revealed()
         moment, books = self._exchange.next_moment(), self._exchange.books
         return min(moment, books.next_row_at()) if books.owners else moment
 
@@ -185,9 +190,8 @@ def said(plan: Plan, tapes: Sequence[Rows]) -> list[str]:
     for venue in plan.venues.values():
         models = defaults_of(plan, venue.name, tapes)
         finest = preset_of(venue.name, tapes)
-        fees = sorted({(i.maker, i.taker) for k, i in plan.instruments.items() if k[0] == venue.name})
         lines += assumptions(models, venue.simulation, finest)
-        lines += [f"fees: maker {maker:f}, taker {taker:f} of notional" for maker, taker in fees]
+        lines += said_of_fees(plan, venue, tapes)
         lines += said_of_contracts(plan, venue, tapes)
         if venue.simulation.preset == "optimistic":
             lines.append("preset: optimistic, an upper bound; live fills will be worse")

@@ -6,7 +6,7 @@ Each is advanced when somebody looks, by the same kernel that keeps the venue's.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -21,8 +21,8 @@ NAN = float("nan")
 class OwnBook:
     """The book of one symbol as we know it."""
 
-    def __init__(self, tape: Rows, feed_ns: int, functions: Any) -> None:
-        self._books = Books(functions)
+    def __init__(self, tape: Rows, feed_ns: int, venues: Books) -> None:
+        self._books = Books(venues.kernel, venues.shelf)
         self._books.add(self, [(tape, 1, 1)], received_after=feed_ns)
         self._books.state.markets[0]["finest"] = CODES[tape.kind]
         self._books.state.markets[0]["step"] = 1
@@ -61,13 +61,14 @@ class OwnBook:
 class OwnBooks:
     """The books of every symbol that has depth, quotes or l3 rows."""
 
-    def __init__(self, tapes: Sequence[Rows], feed_ns: Mapping[str, int], functions: Any) -> None:
+    def __init__(self, tapes: Sequence[Rows], feed_ns: Mapping[str, int], venues: Books) -> None:
+        """`venues` are the books of the venues: ours are kept by the same kernel and read off the same shelf."""
         self._books: dict[tuple[str, str], OwnBook] = {}
         for kind in FINEST[:3]:
             for tape in tapes:
                 key = (tape.venue, tape.symbol)
                 if tape.kind == kind and key not in self._books:
-                    self._books[key] = OwnBook(tape, feed_ns.get(tape.venue, 0), functions)
+                    self._books[key] = OwnBook(tape, feed_ns.get(tape.venue, 0), venues)
 
     def book(self, venue: str, symbol: str, now: int) -> OwnBook | None:
         """The book of a symbol with every row received by `now`; None where no tape has one."""

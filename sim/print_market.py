@@ -25,6 +25,8 @@ from sim.venue_order import VenueOrder
 class PrintMarket(BookMarket):
     """Matches the working orders of one symbol against its prints."""
 
+    taker_rule = "participation"
+
     def __init__(
         self, instrument: Instrument, models: Models, books: Books, exchange: Any, tapes: Mapping[Any, Rows]
     ) -> None:

@@ -11,12 +11,14 @@ from typing import Any
 
 import numpy as np
 
+from core.collateral import PricedSymbol, asset_prices, collateral_at, terms_of
 from core.errors import DataError
 from core.instruments import Instrument, decimals_of
 from core.margin import ContractTerms, funding_rate, tiers_at, tiers_of
 from core.tape import COLUMNS, Kind, Tape
 from core.venue_rules import VenueRules
 from sim.account import VenueAccount
+from sim.collateral import SharedCollateral
 from sim.exchange import ExecutionSimulator
 from sim.mark_path import PriceTrack, fallback_of, track_of
 from sim.models import Models
@@ -24,6 +26,8 @@ from sim.scenario_format import Scenario
 from sim.scenario_market import HeldSpec, InstrumentSpec, PositionSpec
 from sim.scenario_tape import FundingRow, TapeRow
 from sim.settlement import AdlRow, SettledSymbol, Settlement
+from sim.shares import Owner, Shares
+from sim.venue_position import PositionKey
 
 ZERO = Decimal(0)
 INTEREST = Decimal("0.0001")
@@ -56,6 +60,7 @@ def account_of(
         hedged=spec.position_mode == "hedge",
         terms={symbol: _terms(scenario, symbol, given, rules) for symbol, given in scenario.instruments.items()},
         maintenance_at=models.margin.bybit_liq if rules.maintenance_at == "model" else rules.maintenance_at,
+        collateral=_collateral(scenario, rules, instruments, balances) if spec.multi_asset else None,
     )
     for symbol, held in spec.positions.items():
         for side, position in _held(held):
@@ -105,10 +110,18 @@ def settle(
         expire_orders=exchange.expire_orders,
         **doors,
     )
+    settlement.shares = OneTrader()
     for key, position in exchange.account.positions.items():
         settlement.shares.add(key, OWNER, position.qty)
     exchange.settlement = settlement
     return settlement
+
+
+class OneTrader(Shares):
+    """A scenario is one trader, whatever the sessions of its orders: the account's events come once, on `main`."""
+
+    def add(self, key: PositionKey, owner: Owner, qty: Decimal) -> None:
+        super().add(key, OWNER, qty)
 
 
 def settle_asset(instruments: Mapping[str, Instrument]) -> str:
@@ -125,6 +138,27 @@ def last_settlement(scenario: Scenario) -> int:
 # --- terms ----------------------------------------------------------------------------------------------------------
 
 
+def _collateral(
+    scenario: Scenario, rules: VenueRules, instruments: Mapping[str, Instrument], balances: Mapping[str, Decimal]
+) -> SharedCollateral:
+    """What all assets count for together. Raises DataError for one that is no collateral, or has no price."""
+    spec, stored = scenario.account, rules.collateral
+    if stored is None:
+        raise DataError(f"`account.multi_asset`: {rules.name} is a spot venue, assets are no margin there")
+    rows = {asset: collateral_at(dated, scenario.start or None) for asset, dated in stored.assets.items()}
+    terms = {asset: one for asset, one in rows.items() if one is not None}
+    terms |= {asset: terms_of(ratios) for asset, ratios in spec.collateral.items()}
+    symbols = [PricedSymbol(name, one.base, one.quote) for name, one in instruments.items()]
+    assets = list(dict.fromkeys([*balances, *(symbol.quote for symbol in symbols)]))
+    currency = settle_asset(instruments) if spec.currency is None else spec.currency
+    prices = asset_prices(assets, currency, symbols, spec.prices, stored.dollars)
+    for asset in assets:
+        if asset not in terms or asset not in prices:
+            lacks, key = ("no price", "prices") if asset in terms else ("no collateral ratio", "collateral")
+            raise DataError(f"{asset} has {lacks} in this scenario: give `account.{key}: {{{asset}: …}}`")
+    return SharedCollateral(terms, prices)
+
+
 def _held(held: HeldSpec) -> list[tuple[Any, PositionSpec]]:
     sides = (("net", held.net), ("long", held.long), ("short", held.short))
     return [(side, position) for side, position in sides if position is not None]
@@ -136,7 +170,7 @@ def _terms(scenario: Scenario, symbol: str, spec: InstrumentSpec, rules: VenueRu
         tiers = tiers_of(spec.brackets)
     else:
         tiers = tiers_at(rules.brackets.get(symbol, []), scenario.start or None)
-    return ContractTerms(tiers, spec.liquidation_fee, spec.funding_interval_h, spec.funding_cap, spec.funding_floor)
+    return ContractTerms(tiers, spec.liquidation_fee)
 
 
 def _fallback(exchange: ExecutionSimulator, symbol: str, models: Models, tapes: list[Tape]) -> PriceTrack | None:

@@ -13,12 +13,16 @@ from core.decode import nearest
 from core.errors import Problem
 from core.yaml_nodes import Node
 
+LINEAR = ("binance-usdm", "bybit-linear")
 RULE_VENUES: dict[str, tuple[str, ...]] = {
     "price_range": ("binance-spot", "bybit-spot"),
     "price_limit": ("bybit-linear", "bybit-spot"),
     "market_take_bound": ("binance-usdm",),
+    **dict.fromkeys(("brackets", "liquidation_fee", "funding_interval_h", "funding_cap", "funding_floor"), LINEAR),
 }
 """Instrument keys that are rules of some venues only; elsewhere they would be ignored in silence."""
+TAPE_KEY_VENUES: dict[str, tuple[str, ...]] = {"funding": LINEAR, "adl": LINEAR}
+ACCOUNT_KEY_VENUES: dict[str, tuple[str, ...]] = {"positions": LINEAR}
 ORDER_KEY_VENUES: dict[str, tuple[str, ...]] = {
     "quote_qty": ("binance-spot", "bybit-spot"),
     "slippage_tolerance": ("bybit-linear", "bybit-spot"),
@@ -123,10 +127,12 @@ def _venue(root: Node) -> Iterator[Problem]:
         return
     owners = [(spec, RULE_VENUES) for spec in _mapping(root, "instruments").values()]
     owners += [(submit, ORDER_KEY_VENUES) for submit in _submits(root)]
+    owners += [(row, TAPE_KEY_VENUES) for row in items(root, "tape")]
+    owners += [(account, ACCOUNT_KEY_VENUES)] if (account := child(root, "account")) is not None else []
     for owner, table in owners:
         for key, venues in table.items():
             node = child(owner, key)
-            if node is not None and venue not in venues:
+            if node is not None and node.value and venue not in venues:
                 message = f"is a rule of {' and '.join(venues)}; this scenario's venue is {venue}"
                 yield Problem(node.line, node.path, message)
     for spec in _mapping(root, "instruments").values():

@@ -115,7 +115,8 @@ class Witness:
         held = self._positions[event.symbol]
         side = {"long": 1, "short": -1, "net": 1 if held > 0 else -1}[event.position_side]
         self._positions[event.symbol] = held - side * event.qty
-        if event.cause == "liquidation" and self._account.balances.get(quote, ZERO) < 0:
+        alone = self._account.collateral is None
+        if alone and event.cause == "liquidation" and self._account.balances.get(quote, ZERO) < 0:
             self.broken.append(f"a liquidation of {event.symbol} left the wallet below 0")
 
     def _move(self, asset: str, amount: Decimal) -> None:

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from core.collateral import CollateralRatios
 from core.price_filters import NotNegative, PercentPrice, Positive, PriceLimit, PriceRange
 
 Complaints = Iterator[tuple[str, str]]
@@ -44,7 +45,7 @@ class Bracket(Spec, frozen=True, kw_only=True):
     """One maintenance tier, from `floor` (notional, quote units) on."""
 
     floor: NotNegative
-    mmr: NotNegative
+    mmr: Annotated[Decimal, msgspec.Meta(ge=0, le=1)]
     """Maintenance margin rate, fraction of notional."""
     max_leverage: Positive
     cum: NotNegative | None = None
@@ -172,6 +173,12 @@ class AccountSpec(Spec, frozen=True, kw_only=True):
     margin_mode: Literal["isolated", "cross"] = "isolated"
     position_mode: Literal["one_way", "hedge"] = "one_way"
     positions: dict[str, HeldSpec] = {}
+    multi_asset: bool = False
+    """All assets stand behind all positions, as in a run config; so are the three keys below."""
+    currency: str | None = None
+    """What the account is counted in then; the quote of the first instrument when left out."""
+    prices: dict[str, Positive] = {}
+    collateral: dict[str, CollateralRatios] = {}
 
     def leverage_of(self, symbol: str) -> Decimal:
         """The leverage set for a symbol; 1 for one that a mapping leaves out."""
@@ -185,3 +192,8 @@ class AccountSpec(Spec, frozen=True, kw_only=True):
                 yield "positions", f"hedge mode expects `{symbol}: {{long: …, short: …}}`"
             if self.position_mode == "one_way" and held.hedged:
                 yield "positions", f"`{symbol}` has `long` or `short`: that needs position_mode: hedge"
+        if self.multi_asset and self.margin_mode == "isolated":
+            yield "multi_asset", "needs `margin_mode: cross`"
+        for key in ("currency", "prices", "collateral"):
+            if getattr(self, key) and not self.multi_asset:
+                yield key, "belongs to `multi_asset: true`, which is not set"

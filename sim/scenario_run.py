@@ -66,7 +66,7 @@ class _Run:
         self.events: list[ActualEvent] = []
         self.checks: dict[int, ActualState] = {}
         """By index in the file: checks may stand in any order."""
-        self._models = models_of(scenario)
+        self._models = models_of(scenario, rules)
         # The seed a backtest gives this venue's line: equal draws for equal seeds.
         seed = scenario.seed * 1_000_003 + zlib.crc32(scenario.venue.encode())
         latency = self._models("").latency

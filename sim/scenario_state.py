@@ -28,8 +28,9 @@ from core.events import (
 from core.instruments import Instrument
 from core.orders import OrderStatus
 from core.venue_rules import VenueRules
-from sim.account import VenueAccount, VenuePosition
+from sim.account import VenueAccount
 from sim.venue_order import VenueOrder
+from sim.venue_position import VenuePosition
 
 ZERO = Decimal(0)
 MATH = Context(prec=34)
@@ -97,6 +98,8 @@ def event_of(
             "average_price": _average(order),
             "venue_status": venue_word(order, rules),
         }
+        if isinstance(event, OrderTriggered):
+            found["venue_status"] = rules.status_words.get("triggered", found["venue_status"])
     return found
 
 
@@ -164,7 +167,8 @@ def account_state(
     settle: str,
     price_of: Callable[[str], Decimal | None],
 ) -> dict[str, Any]:
-    """The venue's account; `price_of` is a symbol's last price, None where none is known."""
+    """The venue's account; `price_of` is a symbol's last price, None where none is known. Its equity is that of the
+    settle asset, or (in the account's currency) of all assets where they stand together."""
     assets = sorted({*account.balances, *(i.base for i in instruments.values() if account.kind == "spot"), settle})
     wallet = account.balances.get(settle, ZERO)
     equity: Decimal | None = wallet
@@ -176,7 +180,10 @@ def account_state(
             worth = ZERO if not held else None if price is None else MATH.multiply(held, price)
         else:
             positions[symbol], worth = _held(account, symbol, price)
+            worth = worth if instrument.quote == settle else ZERO
         equity = None if equity is None or worth is None else equity + worth
+    if account.collateral is not None:
+        equity = account.collateral.worth(account.equities(), account.value_of)
     return {
         "wallet": wallet,
         "equity": equity,

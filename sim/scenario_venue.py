@@ -6,7 +6,6 @@ What a scenario leaves out is none (`sim.models.NOTHING`), or the venue's own wh
 from __future__ import annotations
 
 from collections.abc import Callable
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from sim.bar_market import BarMarket
 from sim.books import Books
 from sim.exchange import ExecutionSimulator
 from sim.markets import over_books
-from sim.models import NOTHING, PRESETS, Models, SimulationConfig, choose, loaded
+from sim.models import NOTHING, PRESETS, Models, SimulationConfig, choose, fee_problems, loaded
 from sim.reference_prices import ReferencePrices, Row
 from sim.scenario_account import account_of, settle
 from sim.scenario_format import Scenario
@@ -66,12 +65,15 @@ def read_models(node: Node, problems: list[Problem]) -> SimulationConfig | None:
         return None
 
 
-def models_of(scenario: Scenario) -> Callable[[str], Models]:
+def models_of(scenario: Scenario, rules: VenueRules) -> Callable[[str], Models]:
     """The models of a symbol; of "" those without a symbol's own. Raises ConfigError with all that is wrong."""
     if scenario.models is None:
         return lambda symbol: NOTHING
     problems: list[Problem] = []
     config = read_models(scenario.models, problems)
+    if config is not None and not problems:
+        wrong = fee_problems(config, rules, scenario.start)
+        problems.extend(Problem(*scenario.models.place(key), message) for key, message in wrong)
     if config is None or problems:
         raise ConfigError(scenario.file, problems)
     defaults = NOTHING if config.preset is None else PRESETS[config.preset]
@@ -94,7 +96,7 @@ def venue_of(
     The finest data of a symbol make its market: `books` are its tapes of l3, depth, quotes, trades, else `tapes` bars.
     """
     instruments = {
-        symbol: instrument_of(scenario.venue, symbol, spec, rules, models(symbol))
+        symbol: instrument_of(scenario.venue, symbol, spec, rules, models(symbol), dated=bool(scenario.start))
         for symbol, spec in scenario.instruments.items()
     }
     account = account_of(scenario, rules, instruments, models(""))
@@ -113,13 +115,13 @@ def venue_of(
     return exchange
 
 
-def instrument_of(venue: str, symbol: str, spec: InstrumentSpec, rules: VenueRules, models: Models) -> Instrument:
-    """One symbol; fees by its own spec, then `models.fees`, then the venue. A filter of 0 is one that is off."""
+def instrument_of(
+    venue: str, symbol: str, spec: InstrumentSpec, rules: VenueRules, models: Models, *, dated: bool
+) -> Instrument:
+    """One symbol; fees by its own spec, then `models.fees`, then the venue. A filter of 0 is one that is off.
 
-    def rate(own: Decimal | None, model: Decimal | None, venue_rate: Decimal) -> Decimal:
-        return own if own is not None else model if model is not None else venue_rate
-
-    own = spec.fees
+    Not `dated`: a file without a date, whose fees are the newest stored ones.
+    """
     filters: dict[str, Any] = {name: getattr(spec, name) or None for name in FILTERS}
     filters |= {name: getattr(spec, name) for name in BOUNDS}
     return Instrument(
@@ -132,8 +134,7 @@ def instrument_of(venue: str, symbol: str, spec: InstrumentSpec, rules: VenueRul
         kind=rules.kind,
         price_precision=decimals_of(spec.tick) if spec.price_precision is None else spec.price_precision,
         quantity_precision=decimals_of(spec.step) if spec.quantity_precision is None else spec.quantity_precision,
-        maker=rate(own.maker if own else None, models.fees.maker, rules.maker),
-        taker=rate(own.taker if own else None, models.fees.taker, rules.taker),
+        fees=models.fees.schedule_of(symbol, spec.quote, rules.fees, spec.fees, dated=dated),
         **filters,
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sim.venue_order import Cause, VenueOrder
+from sim.venue_order import VenueOrder
 
 
 def meet(exchange: Any, taker: VenueOrder, resting: VenueOrder, at: int) -> None:
@@ -16,11 +16,12 @@ def meet(exchange: Any, taker: VenueOrder, resting: VenueOrder, at: int) -> None
     """
     mode = exchange.prevention(taker)
     if mode == "none":
-        qty = min(exchange.open_qty(taker), exchange.open_qty(resting))
+        step = exchange.markets[taker.terms.symbol].instrument.step
+        qty = step * min(exchange.may_fill(taker), exchange.may_fill(resting))
         if qty <= 0:  # it only reduces, and the walk has closed what it could reduce
             exchange.after_match(resting, at)
             return
-        cause = Cause("own", 0, at)
+        cause = ("own", 0, at)
         price = resting.limit
         exchange.fill(resting, at, price, qty, "maker", price, "self", cause, None)
         exchange.fill(taker, at, price, qty, "taker", price, "self", cause, None)

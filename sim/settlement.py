@@ -18,12 +18,12 @@ from typing import Literal, NamedTuple
 from core.errors import DataError
 from core.events import Event, FundingPaid, MarginCall, PositionLiquidated, PositionSide, Side
 from core.instruments import Instrument
-from core.margin import safe_price
 from core.tape import Tape
-from sim.account import NO_TERMS, PositionKey, VenueAccount, VenuePosition
+from sim.account import NO_TERMS, VenueAccount
 from sim.joint_margin import JointMargin
 from sim.mark_path import INF, NEVER, PriceTrack, Reached
 from sim.shares import Owner, Shares, split
+from sim.venue_position import PositionKey, VenuePosition
 
 ZERO = Decimal(0)
 CENT = Decimal("1e-8")
@@ -137,7 +137,9 @@ class Settlement:
         self._expire_orders = expire_orders
         self._local_at = local_at
         self._emit = emit
-        self._joint = JointMargin(account, {name: s.mark for name, s in symbols.items() if s.mark is not None})
+        values = {name: s.mark if s.index is None else s.index for name, s in symbols.items()}
+        self._joint = JointMargin(account, _known({name: s.mark for name, s in symbols.items()}), _known(values))
+        self._in_run_order = [(name, side) for name in symbols for side in (*ONE_WAY, *SIDES)]
         self.shares = Shares()
         self.time = LONG_AGO
         """Engine time of the prices in force."""
@@ -145,14 +147,13 @@ class Settlement:
         """Marks up to here were looked at; those of the moment in hand not before `liquidations` has."""
         self._plans: dict[PositionKey, Reached] = {}
         self._next: int | None = None
-        self._marks: dict[str, tuple[int, Decimal | None]] = {}
-        """By symbol, the last mark that was asked for and its time."""
         self._warned: set[PositionKey] = set()
         """Positions whose owners have been told: they are planned to their liquidation, the others to the call."""
         self._forced = 0
         self._closed = False
         """Whether a position was closed by force since `liquidations` last said so."""
         account.mark_of = self._mark_now
+        account.value_of = self._value_now
 
     # --- what the exchange asks -------------------------------------------------------------------------------------
 
@@ -164,14 +165,13 @@ class Settlement:
 
     def mark(self, symbol: str, at: int) -> Decimal | None:
         """Mark price at `at`; None where none is known yet."""
-        known = self._marks.get(symbol)  # one order asks for it several times
-        if known is None or known[0] != at:
-            known = self._marks[symbol] = (at, _price(self._symbols[symbol].mark, at))
-        return known[1]
+        track = self._symbols[symbol].mark
+        return None if track is None else track.price(at)
 
     def index(self, symbol: str, at: int) -> Decimal | None:
         """Index price at `at`; None where none is known yet."""
-        return _price(self._symbols[symbol].index, at)
+        track = self._symbols[symbol].index
+        return None if track is None else track.price(at)
 
     def track(self, symbol: str, by: str) -> PriceTrack | None:
         """What pulls a trigger by `mark` or by `index`; None where the data does not have it."""
@@ -181,13 +181,18 @@ class Settlement:
 
     def filled(self, symbol: str, side: PositionSide, owner: Owner, qty: Decimal, at: int) -> None:
         """A fill of `qty` (signed) was booked."""
+        key, isolated = (symbol, side), self._account.margin_mode == "isolated"
         settled = self._symbols[symbol]
         if settled.settles:
             settled.skip(at)
-        self.shares.add((symbol, side), owner, qty)
+        self.shares.add(key, owner, qty)
         if self._warned:
-            self._warned = {key for key in self._warned if self._account.margin_mode == "isolated" and key[0] != symbol}
-        self._forget(symbol)
+            self._warned = {one for one in self._warned if isolated and one[0] != symbol}
+        self._next = None
+        if isolated:  # nothing else depends on it
+            self._plans.pop(key, None)
+        else:
+            self._plans.clear()
 
     def moves_to(self, at: int) -> bool:
         """The prices in force are those of `at` from here on. Whether anything of ours may be settled at it."""
@@ -204,7 +209,6 @@ class Settlement:
     def revealed(self) -> None:
         """More rows of a track are known: what was planned without them is planned anew."""
         self._plans.clear()
-        self._marks.clear()
         self._next = None
 
     # --- the order of F0 --------------------------------------------------------------------------------------------
@@ -239,7 +243,7 @@ class Settlement:
             self._since = at
             return False
         while self.next_at() <= at:
-            due = [key for key, plan in self._plans.items() if plan.at <= at]
+            due = [key for key in self._in_run_order if key in self._plans and self._plans[key].at <= at]
             found = [key for key in due if self._plans[key].found]
             for key in due:
                 del self._plans[key]
@@ -261,16 +265,17 @@ class Settlement:
 
     def _planned(self) -> int:
         earliest = INF
-        for name, symbol in self._symbols.items():
-            held = self._positions(name)
-            if held and symbol.settles:
+        for key, position in self._account.positions.items():
+            if not position.qty:
+                continue
+            symbol = self._symbols[key[0]]
+            if symbol.settles:
                 earliest = min(earliest, symbol.next_at())
-            for position in held:
-                key = (name, position.side)
-                plan = self._plans.get(key)
-                if plan is None:
-                    plan = self._plans[key] = self._plan(position, symbol.mark)
-                earliest = min(earliest, plan.at)
+            plan = self._plans.get(key)
+            if plan is None:
+                plan = self._plans[key] = self._plan(position, symbol.mark)
+            if plan.at < earliest:
+                earliest = plan.at
         return earliest
 
     def _plan(self, position: VenuePosition, track: PriceTrack | None) -> Reached:
@@ -279,16 +284,17 @@ class Settlement:
         if track is None or not account.tiers(symbol):
             return NEVER
         asset, calls = position.instrument.quote, self._warns((symbol, position.side))
-        if account.margin_mode == "cross" and len(account.pool(asset)) > 1:
-            same = (plan for key, plan in self._plans.items() if account.positions[key].instrument.quote == asset)
-            return next(same, None) or self._joint.falls_short(asset, self._since, calls=calls)
+        if account.margin_mode == "cross" and (account.collateral is not None or len(account.pool(asset)) > 1):
+            for other in account.pool(asset):
+                name = other.instrument.symbol
+                known = self._plans.get((name, other.side))
+                if known is not None and account.tiers(name) and self._symbols[name].mark is not None:
+                    return known
+            return self._joint.falls_short(asset, self._since, calls=calls)
         sign = -1 if position.qty > 0 else 1
-        if account.margin_mode == "isolated" and account.maintenance_at == "mark":
-            tiers = account.tiers(symbol, calls=calls)
-            near = safe_price(tiers, position.qty, position.value, position.margin)
-            clear = track.clear_of(near, sign, self._since)
-            if clear is not None:
-                return clear
+        ahead = track.worst_ahead(sign, self._since)
+        if ahead is not None and account.bears(position, ahead[0], calls=calls):
+            return ahead[1]
         exact = account.liquidation_price(position, calls=calls)
         return NEVER if exact is None else track.reaches(exact, sign, self._since)
 
@@ -316,6 +322,12 @@ class Settlement:
 
     def _mark_now(self, symbol: str) -> Decimal | None:
         return self.mark(symbol, self.time) if symbol in self._symbols else None
+
+    def _value_now(self, symbol: str, held: Decimal) -> Decimal | None:
+        """What the base of a symbol is worth as collateral, however much is held: its index, else its mark."""
+        if symbol not in self._symbols or self._symbols[symbol].index is None:
+            return self._mark_now(symbol)
+        return self.index(symbol, self.time)
 
     def _settling_mark(self, symbol: SettledSymbol, time: int) -> Decimal:
         track = symbol.settling
@@ -402,11 +414,13 @@ class Settlement:
 
     def _in_order(self, asset: str) -> list[VenuePosition]:
         """The pool in the run's order of symbols, of two sides the one that loses more first."""
-        found: list[VenuePosition] = []
-        for name in self._symbols:
-            held = [p for p in self._positions(name) if p.instrument.quote == asset]
-            found += sorted(held, key=lambda p: p.unrealized(self.mark(name, self.time) or ZERO))
-        return found
+        order = {name: number for number, name in enumerate(self._symbols)}
+
+        def place(position: VenuePosition) -> tuple[int, Decimal, str]:
+            symbol = position.instrument.symbol
+            return order[symbol], position.unrealized(self.mark(symbol, self.time) or ZERO), position.side
+
+        return sorted(self._account.pool(asset), key=place)
 
     def _close(
         self, position: VenuePosition, cause: Cause, price: Decimal, qty: Decimal, fee: Decimal, at: int
@@ -445,9 +459,8 @@ class Settlement:
         return self._local_at(session, at), at, self._venue, symbol, position.side, strategy, session
 
 
-def _price(track: PriceTrack | None, at: int) -> Decimal | None:
-    mantissa = track.at(at) if track is not None else None
-    return None if track is None or mantissa is None else track.decimal(mantissa)
+def _known(tracks: Mapping[str, PriceTrack | None]) -> dict[str, PriceTrack]:
+    return {name: track for name, track in tracks.items() if track is not None}
 
 
 __all__ = ["AdlRow", "SettledSymbol", "Settlement"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 
-from sim.account import PositionKey
+from sim.venue_position import PositionKey
 
 ZERO = Decimal(0)
 CENT = Decimal("1e-8")

@@ -16,8 +16,12 @@ from sim.price_bounds import percent_bounds
 
 WIDER = {
     "amend_filled": "amend_same",
+    "amend_of_ended": "unknown_amend",
+    "amend_of_filled": "unknown_amend",
     "amend_type": "unknown_amend",
     "amend_up": "parameter",
+    "cancel_of_ended": "unknown_cancel",
+    "cancel_of_filled": "unknown_cancel",
     "client_id": "parameter",
     "close_position": "parameter",
     "close_position_qty": "close_position",

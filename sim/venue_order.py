@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from decimal import Decimal
 from fractions import Fraction
-from typing import NamedTuple
 
 from core.events import PositionSide
-from core.orders import TERMINAL, TRIGGERED, OrderStatus, OrderTerms
+from core.orders import TERMINAL, TRIGGERED, OrderStatus, OrderTerms, closes_only
 
 OwnerKeys = tuple[str, str, PositionSide, str, str]
 """Venue, symbol, position side, strategy, session: whose a request is, in the order in which events carry it."""
 EventKeys = tuple[int, int, str, str, PositionSide, str, str, str]
 """What every order event of a venue begins with: `ts`, `ts_venue`, the owner's keys, the order's id."""
+Cause = tuple[str, int, int]
+"""The row of a tape that made a fill happen: the tape's id, the row, and its engine time, of a bar its open."""
 
 ZERO = Decimal(0)
 RISES = {
@@ -23,15 +24,6 @@ RISES = {
     ("trailing_stop_market", "buy"),
 }
 """Types that wait for the price to rise; the others with a trigger wait for it to fall."""
-
-
-class Cause(NamedTuple):
-    """The row of a tape that made a fill happen."""
-
-    tape_id: str
-    row: int
-    ts_venue: int
-    """Engine time of that row, int nanoseconds; of a bar its open."""
 
 
 class VenueOrder:
@@ -49,12 +41,16 @@ class VenueOrder:
     """Where the bar in hand fires it."""
     pulled_at: Decimal | None = None
     """The mark or index price that fired a trailing stop."""
+    only_reduces = False
+    """Asked to by its flag, or closing by nature in hedge mode."""
     trigger_sign = -1
     """1 where it waits for the price to rise, -1 for it to fall."""
     waits_for_trigger = False
     triggered = False
     acts_later = False
     """Its trigger was pulled; it acts when the delay is over."""
+    listed = False
+    """Whether it is among the venue's open orders: what ends as it enters never is."""
     carried = False
     """A taker's rest waiting for the next open."""
     filled = ZERO
@@ -69,12 +65,15 @@ class VenueOrder:
     def __init__(
         self, terms: OrderTerms, arrived_at: int, *, client_id: str | None = None, direction: str | None = None
     ) -> None:
+        side = terms.position_side
         self.terms = terms
-        self.keys = (terms.venue, terms.symbol, terms.position_side, terms.strategy, terms.session, terms.id)
+        self.keys = (terms.venue, terms.symbol, side, terms.strategy, terms.session, terms.id)
         """The identity every event about it carries."""
-        self.client_id = client_id if client_id is not None else terms.id
+        self.client_id = terms.id if client_id is None else client_id
         self.arrived_at = arrived_at
         self.sign = 1 if terms.side == "buy" else -1
+        if terms.reduce_only or (side != "net" and closes_only(terms)):
+            self.only_reduces = True
         self.qty = terms.qty
         self.limit = terms.price
         if terms.type in TRIGGERED:

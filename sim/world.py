@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import asyncio
 import time
+from bisect import bisect_left
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from heapq import heappop, heappush
+from operator import length_hint
 
 from core.errors import InvariantBroken
 from core.events import Event
 from core.ports import InboxStatistics
 from core.strategy_fault import endless
+from core.tape_events import RECEIVED
 from sim.books import Books
 from sim.clock import INF, SimClock
 from sim.exchange import ExecutionSimulator
@@ -46,6 +49,8 @@ class World:
         self._busy = False
         """Whether a venue holds anything of ours: without, it may lag and the tape runs past it."""
         self._stopped = False
+        self._burst = YIELD_CHECK
+        """Rows of the tape that leave in a row, without a look at the wall clock."""
         self._rounds = (0, 0)
         self._clear = 0
         """No venue does anything before this engine time, unless another request is sent."""
@@ -88,15 +93,25 @@ class World:
 
     # --- moving time ------------------------------------------------------------------------------------------------
 
-    async def __aiter__(self) -> AsyncIterator[Event]:
-        clock, feed, wishes, reports = self.clock, self.feed, self._wishes, self._reports
-        feed.start()
+    async def __aiter__(self) -> AsyncIterator[Iterator[Event]]:
+        clock = self.clock
+        self.feed.start()
         turn = time.perf_counter()  # tidy: only decides when other tasks get a turn
-        countdown = burst = YIELD_CHECK
         while not self._stopped:
             if clock.holding:
                 await clock.until_released()
                 continue  # who held time may have stopped the run, or somebody else may hold it now
+            yield self._stretch()
+            now = time.perf_counter()  # tidy: only decides when other tasks get a turn
+            if now - turn > YIELD_SECONDS:
+                await asyncio.sleep(0)
+                self._burst = YIELD_CHECK
+                turn = time.perf_counter()  # tidy: only decides when other tasks get a turn
+
+    def _stretch(self) -> Iterator[Event]:
+        """Events until it is time to look at the wall clock, or a rim task holds time, or all is over."""
+        clock, feed, wishes, reports = self.clock, self.feed, self._wishes, self._reports
+        for _ in range(YIELD_CHECK):
             event = self._next()
             if event is not None:
                 self.delivered += 1
@@ -107,33 +122,29 @@ class World:
                     self.delivered += 1
                     yield heappop(reports)[2]
             elif not (clock.holding or wishes):
+                self._stopped = True
+            if clock.holding or self._stopped:
                 return
-            countdown -= 1
             until = min(clock.due, self._clear) if self._busy else clock.due
-            if feed.next_ts < until and not (reports or wishes or clock.holding or self._stopped):
-                # While nothing but the tape concerns us its events leave in a row, without a look at anything else.
-                clock.attention = False
-                index = feed.index
-                for event in feed.batch[index : index + burst]:
-                    if event.ts >= until:
-                        break
-                    index += 1
-                    clock.time = event.ts
-                    yield event
-                    if clock.attention:
-                        break
-                self.delivered += index - feed.index
-                if index - feed.index == burst:
-                    burst *= 2  # until the wall clock says that it is somebody else's turn
-                feed.passed(index)
-                countdown = 0
-            if countdown <= 0:
-                countdown = YIELD_CHECK
-                now = time.perf_counter()  # tidy: only decides when other tasks get a turn
-                if now - turn > YIELD_SECONDS:
-                    await asyncio.sleep(0)
-                    burst = YIELD_CHECK
-                    turn = time.perf_counter()  # tidy: only decides when other tasks get a turn
+            if feed.next_ts < until and not (reports or wishes):
+                break
+        else:
+            return
+        # While nothing but the tape concerns us its events leave in a row, without a look at anything else.
+        clock.attention = False
+        first = feed.index
+        stop = bisect_left(feed.batch, until, first, min(first + self._burst, len(feed.batch)), key=RECEIVED)
+        left = iter(feed.batch[first:stop])
+        for event in left:
+            clock.time = event.ts
+            yield event
+            if clock.attention:
+                break
+        reached = stop - length_hint(left)
+        self.delivered += reached - first
+        if reached - first == self._burst:
+            self._burst *= 2  # until the wall clock says that it is somebody else's turn
+        feed.passed(reached)
 
     def _next(self) -> Event | None:
         """The next event, or None at the end of everything (or where a rim task was woken)."""

@@ -17,18 +17,17 @@ class EmaCross:
         self.warmup = slow + 1
         self._fast_weight = 2.0 / (fast + 1)
         self._slow_weight = 2.0 / (slow + 1)
-        self._fast: float | None = None
-        self._slow = 0.0
+        self._fast = self._slow = 0.0
+        self._started = False
         self._qty = qty
 
     def generate_signals(self, market_data: Any, position_state: Any) -> dict[str, Any] | None:
-        fast = self._fast
-        if fast is None:
+        if self._started:
+            close = market_data.bar.close
+            self._fast += self._fast_weight * (close - self._fast)
+            self._slow += self._slow_weight * (close - self._slow)
+        else:
             self._start(market_data.close)
-            return self._decide(position_state)
-        close = market_data.bar.close
-        self._fast = fast + self._fast_weight * (close - fast)
-        self._slow += self._slow_weight * (close - self._slow)
         return self._decide(position_state)
 
     def _start(self, closes: Any) -> None:
@@ -37,11 +36,9 @@ class EmaCross:
         for close in closes[1:].tolist():
             fast += self._fast_weight * (close - fast)
             slow += self._slow_weight * (close - slow)
-        self._fast, self._slow = fast, slow
+        self._fast, self._slow, self._started = fast, slow, True
 
     def _decide(self, position_state: Any) -> dict[str, Any] | None:
-        held = position_state.qty
-        # `_fast` is set before the first decision; an assert here would be paid on every bar.
-        if not held:
-            return {"side": "buy", "qty": self._qty} if self._fast > self._slow else None  # type: ignore[operator]
-        return {"close": True} if self._fast < self._slow else None  # type: ignore[operator]
+        if not position_state.qty:
+            return {"side": "buy", "qty": self._qty} if self._fast > self._slow else None
+        return {"close": True} if self._fast < self._slow else None

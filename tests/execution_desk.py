@@ -10,7 +10,6 @@ import msgspec
 from adapters.venues import load_rules
 from core.commands import ProposeOrder
 from core.events import (
-    Event,
     OrderAccepted,
     OrderDenied,
     OrderFilled,
@@ -39,7 +38,7 @@ class Desk:
         self, instrument: Instrument = X, *, capital: str | None = None, venue: str = "binance-usdm", **rules: Any
     ) -> None:
         """The rules are those of `venue`, but for `rules`."""
-        self.told: list[Event] = []
+        self.told: list[Any] = []
         self.portfolio = Portfolio({("v", "X"): instrument}, {("v", "USDT"): D(1000)}, lambda event: None)
         self.portfolio.marks["v", "X"] = 100.0
         self.working = WorkingOrders()
@@ -51,14 +50,14 @@ class Desk:
             rules={"v": msgspec.structs.replace(load_rules(venue), **({"gtd_ahead_ms": 0} | rules))},
         )  # fmt: skip
 
-    def say(self, *wishes: Any, strategy: str = "a", ts: int = 0) -> list[Event]:
+    def say(self, *wishes: Any, strategy: str = "a", ts: int = 0) -> list[Any]:
         """Proposals and denials of one answer, in order."""
         self.told.clear()
         for signal in read_answer(list(wishes), {"X": ("v", "X")}, "X", ts=ts, strategy=strategy):
             self.engine.on_signal(signal)
         return self._take(ts)
 
-    def _take(self, ts: int = 0) -> list[Event]:
+    def _take(self, ts: int = 0) -> list[Any]:
         """Every proposal is submitted and accepted."""
         for event in self.told:
             if type(event) is ProposeOrder:
@@ -90,7 +89,7 @@ class Desk:
         self.working.on_event(one)
         self.portfolio.on_fill(one)
 
-    def fill_and_hear(self, order_id: str, qty: str | None = None) -> list[Event]:
+    def fill_and_hear(self, order_id: str, qty: str | None = None) -> list[Any]:
         """What the engine asks for when it hears of a fill."""
         order = self.working.all[order_id]
         one = OrderFilled(0, 0, "v", "X", "net", order.terms.strategy, order.terms.session, order_id, "f",

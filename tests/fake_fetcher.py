@@ -3,6 +3,8 @@
 As a program it downloads into a cache, and can kill itself at any line of the code that keeps rows:
 
     python tests/fake_fetcher.py ROOT KIND DAYS [KILL_AT_LINE]
+
+Without arguments it reads such words from its input, a line a download, and answers with the exit code of each.
 """
 
 from __future__ import annotations
@@ -160,5 +162,20 @@ def main(root: str, kind: Any, days: str, line: str = "0") -> None:
     print(tape.tape_id, LINES["count"], fetcher.asked)
 
 
+def serve() -> None:
+    """Each download in a process of its own, forked from this one: what takes long is to start the interpreter."""
+    import pyarrow.parquet  # noqa: F401  # once for all of them
+
+    for words in sys.stdin:
+        child = os.fork()
+        if not child:
+            main(*words.split())
+            os._exit(0)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+
+
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    if sys.argv[1:]:
+        main(*sys.argv[1:])
+    else:
+        serve()

@@ -12,7 +12,7 @@ from typing import Any
 
 from core.ports import HistorySource
 from core.tape import Tape
-from tests.recorded import recorded
+from recorded import recorded
 
 MS = 1_000_000
 
@@ -78,7 +78,7 @@ def agg_trades_csv(rows: list[dict[str, Any]]) -> str:
 async def loaded(history: HistorySource) -> Tape:
     """The rows of a source in memory, whether it hands out a tape or one that is read as a run goes on."""
     rows = await history.load()
-    return rows if isinstance(rows, Tape) else rows.load()  # type: ignore[attr-defined, no-any-return]
+    return rows if isinstance(rows, Tape) else rows.load()
 
 
 def fixtures(folder: str, *names: str) -> list[Path]:

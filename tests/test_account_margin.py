@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adapters.venues import load_brackets
 from core.account_margin import AccountMargin, VenueTerms
 from core.events import OrderAccepted, OrderFilled, OrderSubmitted
 from core.instruments import Instrument
-from core.margin import ContractTerms, Tier
+from core.margin import ContractTerms, Tier, known_to, maintenance_margin, tiers_at
 from core.orders import Order, OrderTerms
 from core.portfolio import Portfolio
 from core.venue_rules import ErrorAnswer
@@ -21,13 +22,15 @@ from core.working import WorkingOrders
 from sim.account import VenueAccount
 
 D = Decimal
+TAKER = D("0.00055")
 FUNDS = {"funds": ErrorAnswer(-2019, "Margin is insufficient."), "max_position": ErrorAnswer(-2027, "Too large.")}
 TIERS = (Tier(D(0), D("0.004"), D(150), D(0)), Tier(D(300000), D("0.005"), D(100), D(300)))
 
 
 def contract(symbol: str = "X", **more: Any) -> Instrument:
-    return Instrument(venue="v", symbol=symbol, tick=D("0.01"), step=D("0.001"), base=f"{symbol}B", quote="USDT",
-                      taker=D("0.00055"), **more)  # fmt: skip
+    return Instrument(
+        venue="v", symbol=symbol, tick=D("0.01"), step=D("0.001"), base=f"{symbol}B", quote="USDT", **more
+    )
 
 
 class Account:
@@ -39,7 +42,7 @@ class Account:
         self.working = WorkingOrders()
         leverage = {"": D(10), **terms.pop("leverage", {})}
         venue = VenueTerms(name="venue", errors=FUNDS, leverage=leverage, **terms)
-        self.margin = AccountMargin(self.portfolio, self.working, known, {"v": venue})
+        self.margin = AccountMargin(self.portfolio, self.working, known, {"v": venue}, lambda *_: TAKER)
         self.count = 0
 
     def terms(self, side: Any, qty: str, price: str | None = None, **more: Any) -> OrderTerms:
@@ -228,6 +231,7 @@ def test_whatever_happened_both_sides_agree_on_what_is_free_and_what_an_order_ne
                          order_margin=order_margin, terms={"X": ContractTerms()})  # fmt: skip
     ours = Account("1000000", cross=mode == "cross", hedged=hedged, order_margin=order_margin)
     venue.mark_of = lambda _: ours.portfolio.mark("v", "X")
+    venue.taker_of = lambda _: TAKER
     for number, (what, side, steps, cents, strategy, position_side) in enumerate(turns):
         if (position_side != "net") != hedged:
             continue
@@ -250,3 +254,29 @@ def test_whatever_happened_both_sides_agree_on_what_is_free_and_what_an_order_ne
         for held in venue.positions.values():
             whole = ours.portfolio.whole["v", "X", held.side]
             assert (whole.qty, whole.cost) == (held.qty, held.value)
+
+
+def test_beyond_the_last_bracket_that_is_known_nothing_may_grow_at_any_leverage() -> None:
+    """Bybit's stored tier of ETHUSDT ends at 900,000: 300@3000 are that, 300.001 are 3 too much."""
+    tiers = tiers_at(load_brackets("bybit-linear")["ETHUSDT"], None)
+    ours = Account("10000000", tiers={"X": tiers}, leverage={"X": D(1)})
+    venue = VenueAccount("linear", {"USDT": D(10_000_000)}, leverage={"X": D(1)}, terms={"X": ContractTerms(tiers)})
+    assert ours.why_not("buy", "300", "3000") is None
+    assert not venue.beyond_leverage(contract(), ours.terms("buy", "300", "3000"), D(300), D(3000))
+    assert ours.why_not("buy", "300.001", "3000") == (
+        "position notional would be 900003.000, the brackets of venue for X are known up to 900000 only: give the "
+        "others in `instruments.X.brackets`"
+    )
+    assert venue.beyond_leverage(contract(), ours.terms("buy", "300.001", "3000"), D("300.001"), D(3000))
+    ours.hold("buy", "300", "3000")
+    assert ours.why_not("sell", "1", "4000") is None
+
+
+@pytest.mark.parametrize(("symbol", "end"), [("BTCUSDT", "6000000"), ("ETHUSDT", "900000")])
+def test_what_grows_beyond_by_its_price_keeps_the_last_known_rate(symbol: str, end: str) -> None:
+    """0.015 and 0.005 of each further USDT; Binance's stored brackets have no end."""
+    tiers = tiers_at(load_brackets("bybit-linear")[symbol], None)
+    assert known_to(tiers) == D(end)
+    further = maintenance_margin(tiers, D(end) + 1000) - maintenance_margin(tiers, D(end))
+    assert further == {"BTCUSDT": D(15), "ETHUSDT": D(5)}[symbol]
+    assert known_to(tiers_at(load_brackets("binance-usdm")[symbol], None)) is None

@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import pandas
 import pytest
 
 from core.compose import compose, read_plan
@@ -74,7 +75,6 @@ def plan_over(shared: Path, *, leverage: int, mode: str, symbols: tuple[str, ...
 
 def recorded(path: Path, column: str) -> Iterator[tuple[int, float]]:
     """(time ns, value) of a recorded file, read apart from our readers."""
-    pandas = pytest.importorskip("pandas", reason="reading the recorded files apart from our reader needs pandas")
     table = pandas.read_feather(path)
     times = table["date"].astype("datetime64[ns, UTC]").astype("int64")
     return zip(times.tolist(), table[column].tolist(), strict=True)

@@ -189,13 +189,13 @@ def test_a_cap_counts_what_is_open() -> None:
     orders = [order(number) for number in range(201)]
     for at, entering in enumerate(orders[:200]):
         assert admission.refusal(entering, market, at) is None
-        admission.entered(entering, at)
+        admission.open.add(entering)
     refusal = admission.refusal(orders[200], market, 300)
     assert refusal is not None
     assert refusal.code == -2025
     assert admission.refusal(order(999, type="market"), market, 300) is None
     orders[0].status = OrderStatus.CANCELED
-    admission.ended(orders[0])
+    admission.open.remove(orders[0])
     assert admission.refusal(orders[200], market, 300) is None
 
 
@@ -229,10 +229,20 @@ def test_when_a_client_id_is_free_again(venue: str, ends: OrderStatus, taken: bo
     """Section 3: USD-M once it is over, spot only after a fill, Bybit never."""
     book, first = OpenOrders(load_rules(venue)), order()
     book.add(first)
-    assert book.taken("o1")
+    assert "o1" in book.clients
     first.status = ends
     book.remove(first)
-    assert book.taken("o1") == taken
+    assert ("o1" in book.clients) == taken
+
+
+@pytest.mark.parametrize(("venue", "taken"), [("binance-usdm", False), ("binance-spot", False), ("bybit-linear", True)])
+def test_a_client_id_is_remembered_though_its_order_was_filled_as_it_entered(venue: str, taken: bool) -> None:
+    """Such an order is never open, and counts to no cap; whether its id is free is the venue's rule (section 3)."""
+    book, first = OpenOrders(load_rules(venue)), order(type="market")
+    first.status = OrderStatus.FILLED
+    book.remove(first)
+    assert ("o1" in book.clients) == taken
+    assert book.leaves("X", "buy", "net") == 0
 
 
 def test_percent_price_uses_the_mark_where_there_is_one() -> None:
@@ -272,6 +282,8 @@ def test_a_venue_has_a_word_for_every_state_of_an_order(venue: str) -> None:
         ("binance-usdm", "liquidation", None, False, "5"),
         ("bybit-linear", "ioc", "ioc", False, "EC_NoImmediateQtyToFill"),
         ("bybit-linear", "ioc", "ioc", True, "EC_CancelForNoFullFill"),
+        ("bybit-linear", "fok", "fok", False, "EC_NoImmediateQtyToFill"),
+        ("bybit-linear", "fok", "fok", True, "EC_CancelForNoFullFill"),
         ("bybit-linear", "post_only", "gtc", False, "EC_PostOnlyWillTakeLiquidity"),
         ("bybit-linear", "stp", "gtc", False, "CancelBySmp"),
         ("bybit-spot", "request", "gtc", False, "CancelByUser"),

@@ -9,7 +9,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import empyrical
 import numpy as np
+import pandas
 import pytest
 
 import recomputation as again
@@ -60,7 +62,6 @@ def assert_recomputed(result: RunResult, folder: Path, prices: dict[str, again.P
 
 def assert_empyrical(summary: dict[str, Any], rows: list[again.Row], initial: Decimal) -> None:
     """A second oracle, fed with daily returns (and row returns for the drawdown) that we did not compute."""
-    empyrical = pytest.importorskip("empyrical", reason="the oracle empyrical-reloaded is not installed")
     returns = np.array(again.daily_returns(rows, initial))
     equity = np.array([float(initial), *(float(row.equity) for row in rows)])
     told = {
@@ -81,7 +82,6 @@ def prices_of(tape: Tape) -> again.Prices:
 
 def recorded(path: Path) -> again.Prices:
     """Closes of a recorded file: floats whose shortest digits are the venue's price; known when the bar is over."""
-    pandas = pytest.importorskip("pandas", reason="reading the recorded file apart from our reader needs pandas")
     frame = pandas.read_feather(path)
     opens = (frame["date"].astype("datetime64[ns, UTC]").astype("int64")).tolist()
     return again.Prices([ts + MINUTE_NS for ts in opens], [Decimal(repr(close)) for close in frame["close"].tolist()])
@@ -252,7 +252,6 @@ def test_results_are_tables_by_column_row_iteration_and_length() -> None:
 
 
 def test_tables_become_pandas_with_utc_times_and_floats_or_exact_decimals() -> None:
-    pandas = pytest.importorskip("pandas", reason="needs pandas")
     result = Backtester(QUICKSTART, set=SHORT).run()
     frame = result.equity.to_pandas()
     assert str(frame["ts"].dt.tz) == "UTC"

@@ -341,9 +341,9 @@ def test_data_that_cannot_be_loaded_leave_no_folder(anyclock: CommandLine) -> No
 
 
 def test_the_members_of_a_band_are_ordinary_configs() -> None:
-    for name, plan in plans_of_band(on_a_book()).items():
-        assert plan.config.fidelity is None
-        assert plan.config.run.name == f"tiny-{name}"
+    plans = plans_of_band(on_a_book()).values()
+    assert [plan.config.run.name for plan in plans] == ["tiny-pessimistic", "tiny-default", "tiny-optimistic"]
+    assert [plan.config.fidelity for plan in plans] == [None, None, None]
 
 
 def test_check_names_the_three_runs(anyclock: CommandLine) -> None:

@@ -22,6 +22,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+import pyarrow as arrow
 import pytest
 
 from core.bar_aggregator import BarAggregator
@@ -109,7 +110,6 @@ def built(trades: list[TradeTick], opened: int) -> Bar:
 def lines_of(path: Path) -> list[str]:
     if path.suffix == ".gz":
         return gzip.decompress(path.read_bytes()).decode().splitlines()
-    arrow = pytest.importorskip("pyarrow")
     with path.open("rb") as raw, arrow.CompressedInputStream(raw, "zstd") as stream:
         return str(stream.read().decode()).splitlines()
 

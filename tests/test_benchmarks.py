@@ -90,7 +90,6 @@ async def test_the_maker_is_woken_each_100_ms_of_the_tape_and_quotes(tmp_path: P
 
 
 async def test_two_orders_that_seldom_act_rest_to_the_end(tmp_path: Path) -> None:
-    pytest.importorskip("numba", reason="the compiled kernel needs numba")
     measured = await book_worker.measure(
         written(tmp_path, "l2", l2(np.random.default_rng(5), 40_000)), "seldom", 40_000
     )

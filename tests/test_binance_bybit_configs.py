@@ -11,9 +11,9 @@ import pytest
 from core.compose import compose, read_plan
 from core.events import FundingPaid
 from core.tape import Tape
-from tests.loopback import Loopback, listening
-from tests.recorded import read, recorded, texts
-from tests.recorded_answers import binance_klines, bybit_klines
+from loopback import Loopback, listening
+from recorded import read, recorded, texts
+from recorded_answers import binance_klines, bybit_klines
 
 MS = 1_000_000
 MINUTE = 60_000_000_000

@@ -21,8 +21,8 @@ from adapters.sources import source_of
 from adapters.venues import load_rules
 from core.errors import UsageError
 from core.venue_rules import DatedInstrument
-from tests.loopback import Loopback, Naps, everywhere, listening
-from tests.recorded_answers import body_of, fixtures, json_gz
+from loopback import Loopback, Naps, everywhere, listening
+from recorded_answers import body_of, fixtures, json_gz
 
 MS = 1_000_000
 ANSWERS = {
@@ -68,7 +68,6 @@ async def test_fetched_filters_equal_the_stored_rules_of_that_day(venue: str) ->
 
 async def test_ccxt_reads_the_same_grid_from_the_same_answer(tmp_path: Path) -> None:
     """148 futures: tick, step, smallest quantity and notional of ours are those of an unmodified ccxt."""
-    pytest.importorskip("ccxt")
     ours = await fetched("binance-usdm")
     venue = Loopback(now_ms=1645437630000)
     venue.bodies["/fapi/v1/exchangeInfo"] = json_gz(ANSWERS["binance-usdm"])

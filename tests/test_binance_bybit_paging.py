@@ -21,7 +21,7 @@ from adapters.fetch import Fetched
 from adapters.routes import Ask, fetched_parts
 from adapters.rows_tape import rows_tape
 from core.tape import Kind
-from tests.loopback import Loopback
+from loopback import Loopback
 
 MS = 1_000_000
 MINUTE_MS = 60_000

@@ -18,9 +18,9 @@ from adapters.http import Retry
 from adapters.routes import dump_spans, month_start, next_dump, next_month
 from core.errors import DataError, VenueError
 from core.tape import Kind, Tape
-from tests.loopback import Loopback, Naps, answering, cut_after, listening, reset, silent_after
-from tests.recorded import read, recorded
-from tests.recorded_answers import agg_trades, agg_trades_csv, binance_klines, csv_of, loaded, zipped
+from loopback import Loopback, Naps, answering, cut_after, listening, reset, silent_after
+from recorded import read, recorded
+from recorded_answers import agg_trades, agg_trades_csv, binance_klines, csv_of, loaded, zipped
 
 MS = 1_000_000
 MINUTE = 60_000_000_000

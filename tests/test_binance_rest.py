@@ -19,9 +19,9 @@ from adapters.fetch import Fetched
 from adapters.remote_source import Line
 from core.errors import DataError, UsageError, VenueError
 from core.tape import Kind, Tape
-from tests.loopback import Loopback, Naps, answering, listening
-from tests.recorded import read, recorded, texts
-from tests.recorded_answers import agg_trades, binance_klines, body_of, fixtures, loaded
+from loopback import Loopback, Naps, answering, listening
+from recorded import read, recorded, texts
+from recorded_answers import agg_trades, binance_klines, body_of, fixtures, loaded
 
 MS = 1_000_000
 HOUR = 3_600_000_000_000
@@ -243,6 +243,29 @@ async def test_a_proxy_carries_every_request() -> None:
     assert len(tape) == 1 and venue.served == [1, 0]
 
 
+async def test_a_proxy_may_be_named_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that its password stands in no file; a name that is not there is told."""
+    venue = Loopback(now_ms=1746316800_000 + 60_000)
+    venue.rows["/fapi/v1/aggTrades"] = [{"a": 1, "p": "9", "q": "1", "T": 1746316800_005, "m": False}]
+    source = BinanceSource(start=MAY_4, base_url="http://127.0.0.1:9", proxy="env:MY_PROXY", retries=0)
+    assert list(source.check()) == []
+    async with listening(venue) as url:
+        monkeypatch.setenv("MY_PROXY", url)
+        tape = await loaded(source.open(venue="binance-usdm", symbol="BTCUSDT", kind="trades", sleep=Naps()))
+    assert len(tape) == 1
+    monkeypatch.delenv("MY_PROXY")
+    with pytest.raises(UsageError, match="the environment has no MY_PROXY"):
+        await loaded(source.open(venue="binance-usdm", symbol="BTCUSDT", kind="trades", sleep=Naps()))
+
+
+@pytest.mark.parametrize("key", ["base_url", "dump_url", "proxy"])
+def test_a_url_with_a_password_is_refused_without_repeating_it(key: str) -> None:
+    source = BinanceSource(start=MAY_4, **{key: "https://me:S3CRET@host.example"})
+    ((name, message),) = source.check()
+    assert name == key and message.startswith("a URL in a config names no user and no password")
+    assert "S3CRET" not in message
+
+
 # --- words ----------------------------------------------------------------------------------------------------------
 
 
@@ -250,28 +273,28 @@ SPOT, USDM = "binance.net-endpoints/Spot/ExchangeData", "binance.net-endpoints/U
 
 
 @pytest.mark.parametrize(
-    ("folder", "name", "decode", "to_rows", "price"),
+    ("folder", "name", "row", "to_rows", "price"),
     [
-        (SPOT, "GetKlines.txt", wire.klines_page, translate.bars_of, "0.0163479"),
-        (USDM, "GetKlines.txt", wire.klines_page, translate.bars_of, "0.0163479"),
-        (USDM, "GetMarkPriceKlines.txt", wire.klines_page, translate.bars_of, "9653.29201333"),
-        (USDM, "GetIndexPriceKlines.txt", wire.klines_page, translate.bars_of, "9653.6944"),
-        ("nautilus-crate/spot/http_json", "klines_response.json", wire.klines_page, translate.bars_of, "0.0163479"),
-        (SPOT, "GetAggregatedTradeHistory.txt", wire.agg_trades_page, translate.agg_trades_of, "0.01633102"),
-        (USDM, "GetAggregatedTradeHistory.txt", wire.agg_trades_page, translate.agg_trades_of, "0.01633102"),
-        (SPOT, "GetRecentTrades.txt", wire.trades_page, translate.trades_of, "4.000001"),
-        (USDM, "GetRecentTrades.txt", wire.trades_page, translate.trades_of, "4.000001"),
-        (SPOT, "GetTradeHistory.txt", wire.trades_page, translate.trades_of, "4.000001"),
-        (USDM, "GetTradeHistory.txt", wire.trades_page, translate.trades_of, "4.000001"),
-        ("nautilus-crate/spot/http_json", "trades_response.json", wire.trades_page, translate.trades_of, "4.000001"),
+        (SPOT, "GetKlines.txt", wire.Kline, translate.bars_of, "0.0163479"),
+        (USDM, "GetKlines.txt", wire.Kline, translate.bars_of, "0.0163479"),
+        (USDM, "GetMarkPriceKlines.txt", wire.Kline, translate.bars_of, "9653.29201333"),
+        (USDM, "GetIndexPriceKlines.txt", wire.Kline, translate.bars_of, "9653.6944"),
+        ("nautilus-crate/spot/http_json", "klines_response.json", wire.Kline, translate.bars_of, "0.0163479"),
+        (SPOT, "GetAggregatedTradeHistory.txt", wire.AggTrade, translate.agg_trades_of, "0.01633102"),
+        (USDM, "GetAggregatedTradeHistory.txt", wire.AggTrade, translate.agg_trades_of, "0.01633102"),
+        (SPOT, "GetRecentTrades.txt", wire.Trade, translate.trades_of, "4.000001"),
+        (USDM, "GetRecentTrades.txt", wire.Trade, translate.trades_of, "4.000001"),
+        (SPOT, "GetTradeHistory.txt", wire.Trade, translate.trades_of, "4.000001"),
+        (USDM, "GetTradeHistory.txt", wire.Trade, translate.trades_of, "4.000001"),
+        ("nautilus-crate/spot/http_json", "trades_response.json", wire.Trade, translate.trades_of, "4.000001"),
     ],
 )
 def test_every_recorded_answer_of_a_kind_we_read_decodes(
-    folder: str, name: str, decode: Any, to_rows: Any, price: str
+    folder: str, name: str, row: Any, to_rows: Any, price: str
 ) -> None:
     """The first price of each, as it stands in the fixture."""
     (path,) = fixtures(f"binance/{folder}", name)
-    rows = to_rows(decode(body_of(path)), Origin(name))
+    rows = to_rows(wire.page(body_of(path), row), Origin(name))
     column = rows.open if hasattr(rows, "open") else rows.price
     assert column.text(0) == price and len(rows) >= 1
 
@@ -279,7 +302,7 @@ def test_every_recorded_answer_of_a_kind_we_read_decodes(
 def test_recorded_rates_and_clocks_decode() -> None:
     """Two bookings of 2023-10-31 and 11-01 with their marks; the clock of the documentation."""
     (path,) = fixtures(f"binance/{USDM}", "GetFundingRates.txt")
-    rows = translate.funding_of(wire.funding_page(body_of(path)), Origin(path.name))
+    rows = translate.funding_of(wire.page(body_of(path), wire.Funding), Origin(path.name))
     assert rows.rate.at_scale(4).tolist() == [1, 1] and rows.mark.text(0) == "34287.54619963"
     assert rows.times.tolist() == [1698768000_000 * MS, 1698796800_000 * MS]
     for path in (
@@ -294,7 +317,7 @@ def test_recorded_rates_and_clocks_decode() -> None:
 def test_times_in_seconds_millis_and_micros_are_told_apart(unit: int, length: int) -> None:
     """1,746,316,800 s in each unit is the same moment."""
     row = {"a": 1, "p": "1", "q": "1", "T": 1746316800 * unit, "m": False}
-    rows = translate.agg_trades_of(wire.agg_trades_page([row]), Origin("x"))
+    rows = translate.agg_trades_of(wire.page([row], wire.AggTrade), Origin("x"))
     assert rows.times.tolist() == [1746316800 * unit * length] == [MAY_4]
 
 
@@ -311,7 +334,7 @@ def test_times_in_seconds_millis_and_micros_are_told_apart(unit: int, length: in
 def test_what_is_not_documented_is_refused(body: Any) -> None:
     """No list, a missing flag, a float for a price, ids no column can hold."""
     with pytest.raises(msgspec.ValidationError):
-        wire.agg_trades_page(body)
+        wire.page(body, wire.AggTrade)
 
 
 @pytest.mark.parametrize("price", ["", "nan", "1e400", "abc"])
@@ -319,7 +342,7 @@ def test_a_price_that_is_none_names_row_and_field(price: str) -> None:
     """Counted from the page's first row."""
     rows = [{"a": i, "p": p, "q": "1", "T": 1746316800_000, "m": True} for i, p in enumerate(["1", price])]
     with pytest.raises(DataError, match="row 2, column `p`"):
-        translate.agg_trades_of(wire.agg_trades_page(rows), Origin("x"))
+        translate.agg_trades_of(wire.page(rows, wire.AggTrade), Origin("x"))
 
 
 def test_kinds_a_market_has_not_are_refused_before_anything_is_asked() -> None:

@@ -70,6 +70,15 @@ def test_an_empty_side_has_no_price() -> None:
     assert window(Shelf([], [])).imbalance() == 0.0
 
 
+def test_all_looks_of_one_moment_are_one_window_and_the_next_moment_has_its_own() -> None:
+    shelf = Shelf()
+    look = opener(shelf, ("v", "X"), "X", lambda: shelf.now)
+    first = look()
+    assert look() is first and shelf.asked == [("v", "X", 5)]
+    shelf.now = 6
+    assert look() is not first and shelf.asked == [("v", "X", 5), ("v", "X", 6)]
+
+
 def test_no_more_levels_are_read_than_looked_at() -> None:
     shelf = Shelf()
     book = window(shelf)

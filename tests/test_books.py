@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from decimal import Decimal
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ from core.tape import COLUMNS, Kind, Tape
 from random_books import Row, run, scenario
 from sim.book_rows import Source, merged
 from sim.books import LEVELS, SLOTS
+from sim.chunk_shelf import KEPT, ChunkShelf
 from sim.kernel_state import TRADE
 
 D = Decimal
@@ -213,10 +216,49 @@ def test_rows_of_all_tapes_come_by_engine_time_prints_first_in_any_chunks(chunk:
                 wanted += [(at, kind == "depth", market, row) for row, at in enumerate(venue_times)]
         got = [
             (at, (what >> 2) & 3 != TRADE, what >> 8, row)
-            for rows in merged(sources, chunk)
+            for rows in merged(sources, ChunkShelf(), chunk)
             for at, what, row in zip(rows.at.tolist(), rows.what.tolist(), rows.row.tolist(), strict=True)
         ]
         assert got == sorted(wanted), f"seed {seed}"
+
+
+class Counting:
+    """A tape that notes how many of its chunks were read."""
+
+    def __init__(self, tape: Tape) -> None:
+        self.tape, self.read = tape, 0
+
+    def chunks(self, rows: int) -> Iterator[dict[str, np.ndarray]]:
+        for chunk in self.tape.chunks(rows):
+            self.read += 1
+            yield chunk
+
+
+@pytest.mark.parametrize(("behind", "reads"), [(0, 20), (1, 20), (KEPT, 20), (KEPT + 1, 40)])
+def test_a_tape_walked_twice_is_read_once_while_the_second_cursor_is_not_too_far_behind(
+    behind: int, reads: int
+) -> None:
+    """20 chunks of one row. Who falls further behind than what is kept reads all of them for himself."""
+    tape = Counting(tape_of("depth", "S", [(at, at) for at in range(20)], random.Random(1)))
+    shelf = ChunkShelf()
+    first, second = shelf.chunks(tape, 1), shelf.chunks(tape, 1)  # type: ignore[arg-type]
+    ahead = [int(next(first)["ts"][0]) for _ in range(behind)]
+    followed = []
+    for chunk in second:
+        followed.append(int(chunk["ts"][0]))
+        ahead += [int(chunk["ts"][0]) for chunk in islice(first, 1)]
+    assert ahead == followed == list(range(20))
+    assert tape.read == reads
+
+
+@pytest.mark.parametrize("kinds", [["depth"], ["quotes"], ["trades"], ["depth", "trades"]])
+@pytest.mark.parametrize("chunk", [3, 1000])
+def test_all_rows_have_the_one_layout_that_the_compiled_kernel_is_called_with(kinds: list[str], chunk: int) -> None:
+    draw = random.Random(1)
+    tapes = [tape_of(kind, "S", [(at, at) for at in range(10)], draw) for kind in kinds]
+    for rows in merged([Source(tape, 0, 1, 1) for tape in tapes], ChunkShelf(), chunk):
+        for column in rows:
+            assert column.dtype == np.int64 and column.flags.c_contiguous and column.flags.writeable
 
 
 def test_rows_of_all_kinds_at_one_nanosecond() -> None:

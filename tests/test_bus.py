@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 
 import pytest
 
@@ -118,6 +119,51 @@ async def test_statistics_count_what_was_dispatched_and_what_waits() -> None:
     await bus.drain()
     assert (bus.statistics().dispatched, bus.statistics().waiting) == (3, 0)
     assert bus.statistics().maximum == bus_module.QUEUE_MAXIMUM
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_what_arrives_is_asked_for_when_all_that_followed_from_the_one_before_was_heard(is_async: bool) -> None:
+    """`a` is followed by `a1`, which is followed by `a2`: only then is `b` taken. What waited comes first of all."""
+    bus, log = Bus(), list[str]()
+    follows = {"a": "a1", "a1": "a2"}
+
+    def plain(event: TimerFired) -> None:
+        log.append(event.name)
+        if event.name in follows:
+            bus.publish(timer(follows[event.name]))
+
+    async def slow(event: TimerFired) -> None:
+        await asyncio.sleep(0)
+        plain(event)
+
+    def arriving() -> Iterator[TimerFired]:
+        for name in "ab":
+            log.append(f"asked for {name}")
+            yield timer(name)
+
+    bus.subscribe(TimerFired, slow if is_async else plain)
+    bus.publish(timer("waited"))
+    await bus.drain(arriving())
+    assert log == ["waited", "asked for a", "a", "a1", "a2", "asked for b", "b"]
+    assert bus.statistics().waiting == 0
+
+
+async def test_a_place_that_rests_hears_nothing_and_keeps_its_order() -> None:
+    """The middle one rests for `b`; for `c` it is in the middle again."""
+    bus, log = Bus(), list[str]()
+    for name in ("first", "middle", "last"):
+        place = bus.subscribe((TimerFired, LinkLost), lambda event, name=name: log.append(f"{name} {event.ts}"))
+        if name == "middle":
+            middle = place
+    bus.publish(timer("a", 1))
+    await bus.drain()
+    middle.listen(False)
+    bus.publish(timer("b", 2))
+    await bus.drain()
+    middle.listen(True)
+    bus.publish(LinkLost(3, "v", "c", "r"))
+    await bus.drain()
+    assert log == ["first 1", "middle 1", "last 1", "first 2", "last 2", "first 3", "middle 3", "last 3"]
 
 
 async def test_an_event_is_frozen() -> None:

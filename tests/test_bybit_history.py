@@ -15,9 +15,9 @@ from adapters.bybit.limiter import BybitLimiter
 from adapters.columns import Origin
 from core.errors import DataError, UsageError, VenueError
 from core.tape import BLOCK, RPI, Gap, Kind, Tape
-from tests.loopback import Fault, Loopback, Naps, answering, cut_after, listening
-from tests.recorded import read, recorded, texts
-from tests.recorded_answers import body_of, bybit_klines, csv_of, fixtures, loaded
+from loopback import Fault, Loopback, Naps, answering, cut_after, listening
+from recorded import read, recorded, texts
+from recorded_answers import body_of, bybit_klines, csv_of, fixtures, loaded
 
 MS = 1_000_000
 HOUR = 3_600_000_000_000

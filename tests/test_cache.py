@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters import cache, tape_file
+from adapters import cache, tape_file, tape_head
 from adapters.cache import QUARANTINE, Shelf, safe_name
 from adapters.cache_periods import period_of, periods, union, within, without
 from adapters.columns import DAY_NS
@@ -21,7 +21,6 @@ from core.errors import DataError, VenueError
 from core.tape import Kind
 from fake_fetcher import HOLE, MAY_4, MINUTE, FakeFetcher, history, loaded, rows_in, rows_of
 
-pytest.importorskip("pyarrow")
 HOUR = 60 * MINUTE
 
 
@@ -210,6 +209,40 @@ def test_a_flipped_bit_anywhere_is_noticed_named_and_fetched_again(tmp_path: Pat
     assert any(str(path) in note and "fetched again" in note for note in again.notes)
 
 
+def test_there_is_no_byte_whose_change_goes_unnoticed(tmp_path: Path) -> None:
+    """Every byte of a file, one after the other; and nothing is wrong with it once the last is put back."""
+    loaded(tmp_path, "trades", MAY_4, MAY_4 + HOUR)
+    store = shelf(tmp_path)
+    (version,) = store.versions()
+    good = version.path.read_bytes()
+    with version.path.open("r+b", buffering=0) as stream:
+        for at, byte in enumerate(good):
+            stream.seek(at)
+            stream.write(bytes([byte ^ 0x01]))
+            told = store.examined(version)
+            assert isinstance(told, str) and "has the sha256" in told, f"byte {at}"
+            stream.seek(at)
+            stream.write(bytes([byte]))
+    assert isinstance(store.examined(version), StoredTape) and len(good) > 1_000
+
+
+@pytest.mark.parametrize("kind", ["trades", "bars"])
+def test_several_damaged_files_of_a_range_are_all_named_and_fetched_again(tmp_path: Path, kind: Kind) -> None:
+    """The first, a middle and the last of five days (of five months of bars), looked at side by side."""
+    length = DAY_NS if kind == "trades" else 31 * DAY_NS
+    end = MAY_4 + 5 * length
+    first = loaded(tmp_path, kind, MAY_4, end)
+    paths = sorted(tmp_path.rglob("*.parquet"))
+    damaged = [paths[0], paths[2], paths[-1]]
+    for path in damaged:
+        flip(path, path.stat().st_size // 2)
+    venue = FakeFetcher()
+    again = loaded(tmp_path, kind, MAY_4, end, venue)
+    assert again.tape_id == first.tape_id and len(venue.asked) == 3
+    assert all(any(str(path) in note for note in again.notes) for path in damaged)
+    assert all(path.with_name(path.name + QUARANTINE).exists() for path in damaged)
+
+
 def test_damage_that_cannot_be_fetched_again_ends_with_the_command_that_repairs(tmp_path: Path) -> None:
     """Exit code 3, the file's name, what failed and what to do."""
     loaded(tmp_path, "trades", MAY_4, MAY_4 + DAY_NS)
@@ -250,6 +283,7 @@ def test_a_good_file_in_the_wrong_place_is_set_aside(tmp_path: Path) -> None:
 def test_a_file_of_another_schema_version_is_fetched_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(tape_file, "SCHEMA_VERSION", 1)
+        patch.setattr(tape_head, "SCHEMA_VERSION", 1)
         loaded(tmp_path, "trades", MAY_4, MAY_4 + DAY_NS)
     venue = FakeFetcher()
     tape = loaded(tmp_path, "trades", MAY_4, MAY_4 + DAY_NS, venue)

@@ -17,7 +17,6 @@ from adapters.columns import DAY_NS
 from core.tape import Kind
 from fake_fetcher import MAY_4, MINUTE, FakeFetcher, loaded, rows_in
 
-pytest.importorskip("pyarrow")
 REPOSITORY = Path(__file__).resolve().parent.parent
 START, DAYS = MAY_4 + 300 * MINUTE, 4
 SECONDS = 60
@@ -38,17 +37,25 @@ def finished(process: subprocess.Popen[str]) -> tuple[str, int, list[tuple[int, 
     return tape_id, int(lines), ast.literal_eval(asked)
 
 
+def killed(places: dict[Path, int], kind: Kind) -> None:
+    """Start a download into each place and let it die at its line."""
+    program = [sys.executable, str(REPOSITORY / "tests" / "fake_fetcher.py")]
+    words = "".join(f"{place} {kind} {DAYS} {line}\n" for place, line in places.items())
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run(
+        program, input=words, env=environment, capture_output=True, text=True, timeout=SECONDS, check=True
+    )
+    assert done.stdout.split() == [str(-signal.SIGKILL)] * len(places), done.stderr
+
+
 def check_kills(root: Path, kind: Kind, points: int, seed: int) -> None:
-    """Kill a download, go on in this process, compare with one that nobody disturbed."""
+    """Kill downloads, go on in this process, compare with one that nobody disturbed."""
     whole, lines, _ = finished(download(root / "whole", kind))
     expected = rows_in(loaded(None, kind, START, MAY_4 + DAYS * DAY_NS))
     rng = random.Random(seed)
-    for point in range(points):
-        line = rng.randint(1, lines)
-        place = root / f"{point}"
-        process = download(place, kind, line)
-        _, err = process.communicate(timeout=SECONDS)
-        assert process.returncode == -signal.SIGKILL, f"line {line}: {err}"
+    places = {root / f"{point}": rng.randint(1, lines) for point in range(points)}
+    killed(places, kind)
+    for place, line in places.items():
         venue = FakeFetcher()
         tape = loaded(place, kind, START, MAY_4 + DAYS * DAY_NS, venue)
         assert rows_in(tape) == expected, f"killed at line {line} of {lines}"
@@ -59,9 +66,9 @@ def check_kills(root: Path, kind: Kind, points: int, seed: int) -> None:
 
 
 @pytest.mark.parametrize("kind", ["trades", "bars"])
-def test_a_download_killed_at_a_random_line_is_completed_by_the_next(tmp_path: Path, kind: Kind) -> None:
-    """Two points each; the soak has fifty."""
-    check_kills(tmp_path, kind, 2, seed=20250504 + len(kind))
+def test_downloads_killed_at_25_random_lines_are_completed_by_the_next(tmp_path: Path, kind: Kind) -> None:
+    """Fifty points in all, the same each time; the soak has others."""
+    check_kills(tmp_path, kind, 25, seed=20250504 + len(kind))
 
 
 @pytest.mark.soak

@@ -18,11 +18,9 @@ from adapters.http import Retry
 from adapters.remote_source import Line
 from core.errors import DataError, UsageError, VenueError
 from core.tape import Kind, Tape
-from tests.loopback import Loopback, Naps, answering, everywhere, listening
-from tests.recorded import read, recorded, texts
-from tests.recorded_answers import agg_trades, binance_klines, bybit_klines, json_gz, loaded
-
-pytest.importorskip("ccxt")
+from loopback import Loopback, Naps, answering, everywhere, listening
+from recorded import read, recorded, texts
+from recorded_answers import agg_trades, binance_klines, bybit_klines, json_gz, loaded
 
 MS = 1_000_000
 MINUTE = 60_000_000_000

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from adapters.venues import load_rules
 from core.decode import decode
@@ -232,3 +234,54 @@ def test_a_wrong_limit_is_named_before_anything_runs(text: str, problem: str) ->
     decode(parse(text, "x.yaml"), SimulationConfig, problems)
     assert len(problems) == 1
     assert problem in problems[0].message
+
+
+class CountedAtOnce:
+    """Fixed windows as section 5 describes them, every one brought up to date with each order: accepted orders count,
+    and a first fill gives one back, never below 0."""
+
+    def __init__(self, limits: dict[str, int]) -> None:
+        self._limits = {interval_ns(interval): limit for interval, limit in limits.items()}
+        self._counts: dict[int, tuple[int, int]] = dict.fromkeys(map(interval_ns, ("10s", "1m", "1d")), (0, 0))
+
+    def at(self, length: int, at: int) -> int:
+        number, count = self._counts[length]
+        return count if number == at // length else 0
+
+    def add(self, change: int, at: int) -> None:
+        for length in self._counts:
+            self._counts[length] = (at // length, max(0, self.at(length, at) + change))
+
+    def place(self, at: int) -> str | None:
+        if any(self.at(length, at) + 1 > limit for length, limit in self._limits.items()):
+            return "order_rate"
+        self.add(1, at)
+        return None
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 4_000), st.booleans(), st.booleans()), max_size=120))
+def test_counting_late_counts_the_same(steps: list[tuple[int, bool, bool]]) -> None:
+    """Random orders up to 4 s apart, some of which trade at once; looked at now and then."""
+    limits = {"10s": 4, "1m": 12}
+    counters, expected, at = spot(orders=limits, maker_fill_credit=1, taker_fill_credit=1), CountedAtOnce(limits), 0
+    for wait_ms, trades, looks in steps:
+        at += wait_ms * 1_000_000
+        answer = place(counters, at)
+        assert answer == expected.place(at)
+        if trades and answer is None:
+            counters.first_fill("taker", at)
+            expected.add(-1, at)
+        if looks:
+            shown = counters.at(at)
+            assert [shown[f"orders_{interval}"] for interval in ("10s", "1m", "1d")] == [
+                expected.at(interval_ns(interval), at) for interval in ("10s", "1m", "1d")
+            ]
+
+
+def test_many_orders_below_every_limit_are_still_counted() -> None:
+    """2,500 orders within one day, one a second: more than may wait to be counted."""
+    counters = spot(orders={"1d": 2_400})
+    answers = [place(counters, second * S) for second in range(2_500)]
+    assert answers == [None] * 2_400 + ["order_rate"] * 100
+    assert counters.at(2_499 * S)["orders_1d"] == 2_400

@@ -114,6 +114,18 @@ def test_a_price_below_one_tick_is_refused(tick: str, is_fine: bool) -> None:
             check_grid([tape], {(VENUE, "X"): instrument})
 
 
+@pytest.mark.parametrize(("tick", "is_fine"), [("0.0000000000001", True), ("0.00000000000001", False)])
+def test_a_tick_on_which_a_price_takes_more_digits_than_a_float_keeps_is_refused(tick: str, is_fine: bool) -> None:
+    # 99 and 13 decimals are the 15 digits that every double keeps (IEEE 754); 14 decimals are one too many.
+    tape = tape_of([("100", "101", "99", "100", "5")])
+    instrument = Instrument(venue=VENUE, symbol="X", tick=Decimal(tick), step=Decimal("0.001"), base="XB", quote="USDT")
+    if is_fine:
+        check_grid([tape], {(VENUE, "X"): instrument})
+    else:
+        with pytest.raises(DataError, match=r"is too fine: on it 99.00 of test takes 16 digits, 15 are exact"):
+            check_grid([tape], {(VENUE, "X"): instrument})
+
+
 # --- other kinds than bars ------------------------------------------------------------------------------------------
 
 FUNDING = ticks("funding", [{"at": at, "rate": "0.001", "mark": "0"} for at in (0, 28_800_000)])

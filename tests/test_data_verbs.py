@@ -21,7 +21,6 @@ from adapters.tape_file import read_tape
 from command_line import CommandLine
 from fake_fetcher import MAY_4, MINUTE, TRADES_A_DAY, FakeFetcher, loaded, rows_in, rows_of
 
-pytest.importorskip("pyarrow")
 TRADES = ("binance-usdm", "X", "trades")
 BARS = ("binance-usdm", "X", "bars", "1m")
 DAYS = ("--from", "2025-05-04", "--to", "2025-05-07")
@@ -79,6 +78,8 @@ def test_a_named_range_is_downloaded_once(cli: CommandLine, venue: FakeFetcher) 
     again = cli("data", "download", *TRADES, *DAYS)
     assert again.out.endswith("was kept already\n")
     assert venue.asked == [(MAY_4, MAY_4 + 3 * DAY_NS)]
+    more = cli("data", "download", *TRADES, "--from", "2025-05-04", "--to", "2025-05-08")
+    assert more.out.endswith("1,600 rows from 2025-05-04T00:00Z to 2025-05-08T00:00Z, 400 of them new\n")
 
 
 def test_a_config_downloads_all_it_needs_and_then_runs_without_the_network(
@@ -137,6 +138,8 @@ def test_a_venue_whose_now_lies_before_the_end_is_told(cli: CommandLine, monkeyp
     answering(monkeypatch, now=MAY_4 + DAY_NS)
     done = cli("data", "download", *TRADES, *DAYS)
     assert done.code == 0 and "the venue's clock stands before the end asked for: trades end at 2025-05-05" in done.out
+    again = cli("data", "download", *TRADES, *DAYS)
+    assert again.out.splitlines()[0].endswith("400 rows from 2025-05-04T00:00Z to 2025-05-07T00:00Z, 0 of them new")
 
 
 @pytest.mark.parametrize(

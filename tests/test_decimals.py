@@ -23,7 +23,7 @@ def test_text_becomes_the_decimal_it_says(cells: list[tuple[Decimal, str]]) -> N
     column = decimals.from_strings(texts)
     exact = [Decimal(text.strip()) for text in texts]
     assert [Decimal(int(m)).scaleb(-column.scale) for m in column.mantissas] == exact
-    finest = max(max(0, -int(number.normalize().as_tuple().exponent)) for number in exact)  # type: ignore[arg-type]
+    finest = max(max(0, -int(number.normalize().as_tuple().exponent)) for number in exact)
     assert column.scale == finest
 
 

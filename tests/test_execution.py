@@ -131,7 +131,7 @@ def test_cancel_true_means_every_open_order_of_this_strategy_on_the_symbol_oldes
     ids = [desk.order({"side": "buy", "qty": 1, "price": 99 - i}).id for i in range(3)]
     desk.order({"side": "buy", "qty": 1, "price": 99}, strategy="b")
     desk.fill(ids[1])
-    assert [e.order.id for e in desk.say({"cancel": True})] == [ids[0], ids[2]]  # type: ignore[attr-defined]
+    assert [e.order.id for e in desk.say({"cancel": True})] == [ids[0], ids[2]]
 
 
 def test_an_order_can_be_changed_in_the_answer_that_places_it() -> None:
@@ -201,7 +201,7 @@ def test_a_failed_strategys_orders_are_canceled_and_no_one_elses() -> None:
     desk.order({"side": "buy", "qty": 1, "price": 99}, strategy="b")
     desk.told.clear()
     desk.engine.on_strategy_failed(StrategyFailed(1, "a", "generate_signals", "x.py:1", "boom"))
-    assert [(type(e), e.order.id) for e in desk.told] == [(ProposeCancel, mine.id)]  # type: ignore[attr-defined]
+    assert [(type(e), e.order.id) for e in desk.told] == [(ProposeCancel, mine.id)]
 
 
 # --- good till date -------------------------------------------------------------------------------------------------
@@ -230,7 +230,7 @@ def test_a_venue_without_them_gets_gtc_and_we_cancel_in_time() -> None:
     assert isinstance(event, TimerFired)
     desk.told.clear()
     desk.engine.on_timer(event)
-    assert [(type(e), e.ts, e.order.id) for e in desk.told] == [(ProposeCancel, 5_000, order.id)]  # type: ignore[attr-defined]
+    assert [(type(e), e.ts, e.order.id) for e in desk.told] == [(ProposeCancel, 5_000, order.id)]
 
 
 @pytest.mark.parametrize("gtd", [True, False])

@@ -292,7 +292,6 @@ def test_a_matched_queue_forgets_the_oldest_growth_when_it_cannot_remember_more(
 
 
 def test_matched_queues_are_the_same_compiled() -> None:
-    pytest.importorskip("numba", reason="the compiled kernel needs numba")
     from sim import compiled
 
     for _, happens, hits, _, _ in STORIES:

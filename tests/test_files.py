@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -167,7 +168,6 @@ def test_holes_are_listed_and_never_filled(tmp_path: Path) -> None:
 @pytest.mark.parametrize("time_as", ["timestamp", "ms", "iso", "naive_us"])
 def test_arrow_files_give_the_tape_of_the_text(tmp_path: Path, kind: str, time_as: str) -> None:
     """Floats become the decimals they stand for, so the tape id equals that of the CSV."""
-    pa = pytest.importorskip("pyarrow")
     ms = [1746316800_000, 1746316860_000]
     stamps = {
         "timestamp": pa.array(ms, pa.timestamp("ms", tz="UTC")),
@@ -191,7 +191,6 @@ def test_arrow_files_give_the_tape_of_the_text(tmp_path: Path, kind: str, time_a
 
 def test_float_noise_is_rounded_away_and_told(tmp_path: Path) -> None:
     """0.1 + 0.2 is 0.3 in a volume column; the note says how many rows."""
-    pa = pytest.importorskip("pyarrow")
     import pyarrow.parquet
 
     ones = [1.0, 1.0]
@@ -300,7 +299,6 @@ def test_truncated_archives_are_told_as_such(tmp_path: Path, kind: str, cut: flo
     elif kind == "gz":
         path.write_bytes(gzip.compress(rows.encode()))
     else:
-        pa = pytest.importorskip("pyarrow")
         import pyarrow.feather
         import pyarrow.parquet
 
@@ -314,7 +312,6 @@ def test_truncated_archives_are_told_as_such(tmp_path: Path, kind: str, cut: flo
 @pytest.mark.parametrize("kind", ["zip", "parquet", "feather"])
 def test_flipped_bytes_in_an_archive_raise_nothing_but_data_errors(tmp_path: Path, kind: str) -> None:
     """Names that are no UTF-8, versions from the future, lengths of a hundred terabytes: told, not thrown."""
-    pa = pytest.importorskip("pyarrow")
     import pyarrow.feather
     import pyarrow.parquet
 
@@ -353,7 +350,6 @@ def test_a_zip_holds_exactly_one_csv(tmp_path: Path, names: list[str], told: str
 
 def test_nan_and_null_in_arrow_files_name_the_row(tmp_path: Path) -> None:
     """Rows count from one."""
-    pa = pytest.importorskip("pyarrow")
     import pyarrow.parquet
 
     good = [10.0, 10.0]

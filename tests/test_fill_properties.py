@@ -59,7 +59,7 @@ def check_run(seed: int) -> None:
     prints = {row["at"] * MS: D(row["trade"]["qty"]) for row in whole["tape"] if "trade" in row}
     given_by_print: dict[int, Decimal] = defaultdict(Decimal)
     for event in fills_of(ran):
-        if event["rule"] in ("through", "queue", "participation"):
+        if event["liquidity"] == "maker" and event["rule"] in ("through", "queue", "participation"):
             given_by_print[event["engine_at"]] += event["qty"]
     for at, qty in given_by_print.items():
         assert qty <= prints[at], f"a print of {prints[at]} at {at} filled {qty}"

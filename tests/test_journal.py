@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,16 @@ def test_records_come_back_as_they_were_head_first(tmp_path: Path) -> None:
     assert back == [*OTHER, *ORDER]
     fill = back[5]
     assert isinstance(fill, OrderFilled) and str(fill.price) == "100.10"
+
+
+def test_what_was_handed_over_is_in_the_file_while_the_run_goes_on(tmp_path: Path) -> None:
+    """So a run that is killed leaves a journal: its head from the beginning on."""
+    journal = Journal(tmp_path / "j", counted=COUNTED, head={"run": "x"})
+    patience = time.monotonic() + 10
+    while not (tmp_path / "j").stat().st_size and time.monotonic() < patience:
+        pass  # the writer is a thread of its own
+    assert [record["event"] for record in read(tmp_path / "j")] == ["head"]
+    journal.close()
 
 
 def test_the_digest_covers_exactly_the_order_and_account_events_in_order(tmp_path: Path) -> None:
@@ -255,3 +266,42 @@ async def test_a_snapshot_of_a_run_holds_its_books_and_open_orders(
     orders = [(float(o["terms"]["price"]), float(o["qty"]), float(o["filled"])) for o in last["orders"]]
     assert orders == [(50.0, 2.0, 0.0)]
     assert [asset for _, asset, _ in last["balances"]] == ["USDT"]
+
+
+async def test_a_snapshot_of_a_run_holds_what_is_kept_for_the_venue(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bracket around 1 bought at 100, an iceberg of 2 of which 0.5 shows, a group of two, a trailing stop 5 away."""
+    monkeypatch.setattr("core.journal.SEGMENT_MAXIMUM", 0)
+    monkeypatch.setattr("core.journal.BATCH", 1)
+    script = Script(
+        {"side": "buy", "qty": 1, "stop_loss": 90, "take_profit": 120, "tag": "entry"},
+        [
+            {"side": "buy", "qty": 2, "price": 50, "iceberg": 0.5, "tag": "ice"},
+            {"side": "buy", "qty": 1, "price": 40, "oco": "pair", "tag": "left"},
+            {"side": "buy", "qty": 1, "price": 30, "oco": "pair", "tag": "right"},
+            {"side": "sell", "qty": 1, "type": "trailing_stop_market", "trail_distance": 5, "reduce_only": True},
+        ],
+        None,
+        None,
+        {"side": "buy", "qty": 1, "price": 20},
+    )
+    path = tmp_path / "j"
+    plan = plan_of({"X": flat("100", "100", "102", "102", "102", "102")}, venue="bybit-linear")
+    async with compose(plan, strategies={"s": script}, journal_path=path) as one:
+        await one.run()
+    last = [record for record in read(path) if record["event"] == "snapshot"][-1]
+    by_id = {order["terms"]["id"]: order["terms"] for order in last["orders"]}
+    (bracket,) = last["brackets"]
+    assert [float(bracket[name]) for name in ("entered", "value", "closed")] == [1.0, 100.0, 0.0]
+    assert [(by_id[leg["order"]]["tag"], float(leg["price"])) for leg in bracket["legs"]] == [
+        ("entry.stop", 90.0), ("entry.target", 120.0),
+    ]  # fmt: skip
+    ((shown, iceberg),) = last["icebergs"].items()
+    assert (by_id[shown]["tag"], float(by_id[shown]["qty"]), float(iceberg["hidden"])) == ("ice", 0.5, 1.5)
+    (group,) = last["groups"]
+    assert [by_id[order_id]["tag"] for order_id in group["orders"]] == ["left", "right"]
+    assert (group["key"][3], group["first"]) == ("pair", "")
+    ((stop, trailing),) = last["trailing"].items()
+    assert (float(by_id[stop]["trigger_price"]), float(trailing["best"])) == (97.0, 102.0)
+    assert (last["closing"], last["amendments"]) == ([], {})

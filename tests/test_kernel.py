@@ -28,7 +28,6 @@ rules_of = cache(load_rules)
 @pytest.fixture(scope="session")
 def compiled() -> Any:
     """The compiled kernel; compiling it takes half a minute once, later it comes from its cache."""
-    pytest.importorskip("numba", reason="the compiled kernel needs numba")
     from sim.compiled import kernel as build
 
     return build()

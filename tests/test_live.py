@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from decimal import Decimal
 from typing import Any
 
@@ -65,8 +65,14 @@ def tape_of(closes: list[str], symbol: str = "X", start: int = 0) -> Tape:
 # --- inbox ----------------------------------------------------------------------------------------------------------
 
 
+async def one_by_one(inbox: LiveInbox) -> AsyncIterator[Any]:
+    async for stretch in inbox:
+        for event in stretch:
+            yield event
+
+
 async def taken(inbox: LiveInbox) -> list[Any]:
-    return [event async for event in inbox]
+    return [event async for event in one_by_one(inbox)]
 
 
 async def test_the_inbox_delivers_in_order_of_arrival_until_it_is_finished() -> None:
@@ -84,7 +90,7 @@ async def test_a_closed_inbox_ends_although_events_wait() -> None:
     inbox.put(timer(1))
     inbox.put(timer(2))
     seen = []
-    async for event in inbox:
+    async for event in one_by_one(inbox):
         seen.append(event.ts)
         inbox.close()
     assert seen == [1]
@@ -127,7 +133,7 @@ async def test_after_the_dispatcher_has_caught_up_nothing_is_conflated() -> None
     inbox = LiveInbox(JumpTime(), market_maximum=2)
     for ts in (1, 2, 3):
         inbox.put(bar(ts))
-    reader = aiter(inbox)
+    reader = one_by_one(inbox)
     assert [(await anext(reader)).ts for _ in range(2)] == [1, 3]
     for ts in (4, 5):
         inbox.put(bar(ts))
@@ -184,7 +190,7 @@ async def clock_story(ask: Callable[[LiveClock], None], last: int | None = None)
 
     tasks = [asyncio.create_task(clock.run()), asyncio.create_task(finish())]
     log = []
-    async for event in inbox:
+    async for event in one_by_one(inbox):
         assert isinstance(event, TimerFired)
         assert event.ts == clock.now() == time.now()
         log.append((event.ts, event.name))
@@ -282,9 +288,9 @@ async def test_a_row_reaches_the_venue_at_its_open_and_the_inside_at_its_close_p
     feed.subscribe("v", "X", "bars")
     feed.subscribe("v", "Y", "bars")
     tasks = [asyncio.create_task(feed.push_rows()), asyncio.create_task(feed.play())]
-    async for event in inbox:
-        assert event.ts == event.ts_venue + 7  # type: ignore[attr-defined]
-        log.append((event.ts, f"bar {event.symbol} {event.close}"))  # type: ignore[attr-defined]
+    async for event in one_by_one(inbox):
+        assert event.ts == event.ts_venue + 7
+        log.append((event.ts, f"bar {event.symbol} {event.close}"))
     await asyncio.gather(*tasks)
     assert log == [
         (0, "row X"),
@@ -299,9 +305,9 @@ async def test_a_row_reaches_the_venue_at_its_open_and_the_inside_at_its_close_p
 
 
 def test_a_stream_without_a_tape_is_refused_by_name() -> None:
-    ignore: Callable[[Any], None] = lambda _: None  # noqa: E731
-    time = JumpTime()
-    feed = TapedFeed([tape_of(["1"])], {}, LiveInbox(time), time, push=ignore, on_last=ignore, on_end=lambda: None)
+    time, pushed = JumpTime(), list[Any]()
+    to = {"push": pushed.append, "on_last": pushed.append, "on_end": pushed.clear}
+    feed = TapedFeed([tape_of(["1"])], {}, LiveInbox(time), time, **to)
     with pytest.raises(UsageError, match=r"no tape has bars of Z at v; this run has v X bars"):
         feed.subscribe("v", "Z", "bars")
 

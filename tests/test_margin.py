@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal, localcontext
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -22,8 +23,6 @@ from core.margin import (
     maintenance_margin,
     order_margin,
     order_margin_with_fees,
-    safe_price,
-    scaled,
     tiers_at,
     tiers_of,
 )
@@ -61,7 +60,7 @@ def test_the_stored_brackets_of_btcusdt_are_those_of_the_contract_and_go_on_with
                 assert tier.floor * below.mmr - below.cum == tier.floor * tier.mmr - tier.cum
 
 
-def test_the_recorded_brackets_of_2024_are_stored_as_they_were(shared) -> None:  # type: ignore[no-untyped-def]
+def test_the_recorded_brackets_of_2024_are_stored_as_they_were(shared: Path) -> None:
     """Every floor, rate, leverage and amount of the four symbols, read apart from our file."""
     import gzip
     import json
@@ -202,28 +201,3 @@ def test_at_the_liquidation_price_what_is_left_is_the_maintenance_margin(steps: 
         assert abs(spare(price)) <= abs(qty) * tiny
         away = tiny if qty > 0 else -tiny
         assert spare(price - away) < 0 < spare(price + away)
-
-
-@given(
-    st.integers(1, 4_000_000),
-    st.integers(10_000, 90_000),
-    st.sampled_from([1, 2, 5, 10, 20, 50]),
-    st.sampled_from([1, -1]),
-)
-def test_a_mark_that_falls_or_rises_meets_the_safe_price_before_the_exact_one(
-    steps: int, price: int, leverage: int, sign: int
-) -> None:
-    """Long: not below the liquidation price, short: not above. So a search that stops short of it misses nothing."""
-    known = tiers(*BTC)
-    qty = sign * D(steps) / 1000
-    value = qty * price
-    margin = abs(value) / leverage
-    exact = liquidation_price(known, qty, value, margin)
-    safe = safe_price(known, qty, value, margin)
-    if exact is not None and sign > 0:
-        assert D(safe) >= exact
-    elif exact is not None:
-        assert D(safe) <= exact
-    call = liquidation_price(scaled(known, D("0.8")), qty, value, margin)
-    safe = safe_price(scaled(known, D("0.8")), qty, value, margin)
-    assert call is None or (D(safe) >= call if sign > 0 else D(safe) <= call)

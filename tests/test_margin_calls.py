@@ -10,7 +10,7 @@ import pytest
 from adapters.venues import load_rules
 from core.events import ACCOUNT_EVENTS, ORDER_EVENTS, MarginCall, PositionLiquidated
 from core.margin import Tier, liquidation_price, maintenance_margin, scaled
-from tiny_run import MINUTE, START, Finished, Row, Script, flat, plan_of, run_of
+from tiny_run import IDEAL, MINUTE, START, Finished, Row, Script, flat, plan_of, run_of
 
 D = Decimal
 BRACKETS = ", brackets: [{floor: '0', mmr: '0.004', max_leverage: 150}]"
@@ -40,6 +40,14 @@ async def test_a_call_comes_where_maintenance_is_four_fifths_of_what_is_left_and
     assert call.ratio == pytest.approx(D("0.8"), abs=D("1e-9"))
     assert call.maintenance == pytest.approx(D("458.2914573"), abs=D("1e-6"))
     assert heard.index(call) < heard.index(end) and call.ts < end.ts
+
+
+async def test_the_level_of_a_call_may_be_chosen() -> None:
+    """At half: 0.008 x 2p = 6000 + 2p - 120000 at p = 114000 / 1.984 = 57459.677."""
+    simulation = IDEAL.removesuffix("}") + ", margin: {call_at: '0.5'}}"
+    (call,) = (await fallen({"side": "buy", "qty": 2}, simulation=simulation)).of(MarginCall)
+    assert call.mark.quantize(D("0.001")) == D("57459.677")
+    assert call.ratio == pytest.approx(D("0.5"), abs=D("1e-9"))
 
 
 async def test_in_cross_margin_the_pool_is_meant() -> None:

@@ -7,6 +7,7 @@ import time
 from decimal import Decimal
 from typing import Any
 
+import empyrical
 import numpy as np
 import pytest
 
@@ -74,7 +75,6 @@ def _daily_curves() -> list[list[float]]:
 @pytest.mark.parametrize("closes", _daily_curves(), ids=lambda closes: f"{len(closes)} days")
 def test_ratios_of_daily_rows_equal_empyrical(closes: list[float]) -> None:
     """One row per day: returns, volatility, Sharpe, Sortino, drawdown, CAGR and Calmar to 1e-9."""
-    empyrical = pytest.importorskip("empyrical", reason="the oracle empyrical-reloaded is not installed")
     run = record([(n * DAY + 1, close) for n, close in enumerate(closes)], initial="10000")
     returns = np.diff([10_000.0, *closes]) / np.array([10_000.0, *closes[:-1]])
     np.testing.assert_allclose(run.daily.values, returns, rtol=0, atol=1e-12)
@@ -96,7 +96,6 @@ def test_ratios_of_daily_rows_equal_empyrical(closes: list[float]) -> None:
 
 
 def test_the_drawdown_of_many_rows_a_day_equals_empyrical_on_those_rows() -> None:
-    empyrical = pytest.importorskip("empyrical", reason="the oracle empyrical-reloaded is not installed")
     random = np.random.default_rng(7)
     equity = np.round(10_000 * np.exp(np.cumsum(random.normal(0, 0.002, 5_000))), 2)
     run = record([(n * 60_000_000_000, value) for n, value in enumerate(equity)], initial="10000")
@@ -201,8 +200,53 @@ def test_exposure_is_the_share_of_time_and_its_mean_is_weighted_by_time() -> Non
     assert metric("max_gross_exposure", run) == D(999)
 
 
-def test_a_run_without_duration_has_no_share_of_time() -> None:
-    assert metric("exposure", record([], end=0)) == Undefined("the run has no duration")
+def test_rows_of_many_chunks_are_measured_as_one_curve() -> None:
+    """Two whole chunks of a random walk, against the definitions read aloud row by row."""
+    random = np.random.default_rng(11)
+    steps = random.normal(0, 3, 2 * 65_536)
+    steps[50_000:90_000] -= 0.05  # a long way down, over the border of the two, and back
+    steps[90_000:] += 0.1
+    equity = np.round(10_000 + np.cumsum(steps)).astype(int).tolist()
+    times = np.cumsum(random.integers(1, 5, len(equity))).tolist()
+    exposure = random.integers(0, 3, len(equity)).tolist()
+    end = times[-1] + 7
+    run = record(list(zip(times, equity, strict=True)), initial="10000", exposure=exposure, end=end)
+    peak, left_at, below, deepest, longest, held, gross = 10_000, 0, False, 0.0, 0, 0, 0
+    for at, following, value, notional in zip(times, [*times[1:], end], equity, exposure, strict=True):
+        if value >= peak:
+            # Until it is back at the peak; a row right behind a peak is no way back from anywhere.
+            longest = max(longest, at - left_at) if below else longest
+            peak, left_at, below = value, at, False
+        else:
+            deepest, below = min(deepest, value / peak - 1), True
+        held += (following - at) * (notional != 0)
+        gross += (following - at) * notional
+    longest = max(longest, end - left_at) if below else longest
+    assert metric("max_drawdown", run) == pytest.approx(deepest, rel=1e-12)
+    assert metric("max_drawdown_duration_s", run) == longest / 1e9
+    assert metric("exposure", run) == held / end
+    assert metric("average_gross_exposure", run) == D(f"{gross / end:.8f}")
+
+
+@pytest.mark.parametrize("name", ["exposure", "average_gross_exposure"])
+def test_a_run_without_duration_has_no_share_of_time(name: str) -> None:
+    assert metric(name, record([], end=0)) == Undefined("the run has no duration")
+
+
+@pytest.mark.parametrize("name", ["total_return", "max_drawdown"])
+def test_nothing_is_a_share_of_an_account_that_began_with_nothing(name: str) -> None:
+    assert metric(name, record([(HOUR, 5)], initial="0")) == Undefined("the initial equity is not positive")
+
+
+def test_a_run_that_only_rose_has_no_calmar() -> None:
+    run = record([(DAY, 101), (2 * DAY, 103), (3 * DAY, 106)])
+    assert metric("calmar", run) == Undefined("the equity never fell below its peak")
+
+
+def test_an_account_that_ends_with_nothing_grows_at_no_rate() -> None:
+    rows = [(DAY, 50), (2 * DAY, 50), (3 * DAY, 0)]
+    assert metric("cagr", record(rows)) == Undefined("the final equity is not positive")
+    assert metric("total_return", record(rows)) == -1.0
 
 
 # --- trades by hand ---------------------------------------------------------------------------------------------------

@@ -173,6 +173,17 @@ def test_self_trade_prevention_ends_in_a_state_of_its_own_and_counts_what_was_pr
     assert (order.status, order.prevented, order.leaves) == (S.EXPIRED_IN_MATCH, D(2), D(0))
 
 
+def test_an_order_keeps_when_it_was_first_acknowledged_also_where_it_was_filled_before() -> None:
+    """Heard at 5; live, the acknowledgement of an order that is filled already may come at 9."""
+    order, late = new_order("1"), new_order("1")
+    for event in (EVENTS[OrderSubmitted], EVENTS[OrderAccepted], fill("1")):
+        order.apply(event)
+    assert (order.accepted_at, order.closed_at) == (5, 5)
+    for event in (EVENTS[OrderSubmitted], fill("1"), OrderAccepted(9, *KEYS[1:], "v1")):
+        late.apply(event)
+    assert (late.status, late.accepted_at, late.closed_at) == (S.FILLED, 9, 5)
+
+
 @pytest.mark.parametrize(
     ("event", "reason"),
     [

@@ -80,9 +80,9 @@ def test_a_drawdown_of_one_strategy_is_refused() -> None:
 
 
 @pytest.mark.parametrize("place", ["{%s}", "{symbols: {X: {%s}}}"])
-def test_fees_in_another_asset_are_refused_in_a_run(place: str) -> None:
+def test_fees_in_an_asset_that_the_account_has_nothing_of_are_refused(place: str) -> None:
     (problem,) = problems(simulation=place % "fees: {pay_in: BNB, pay_price: '600'}")
-    assert problem.path.endswith("fees.pay_in") and "not offered in runs yet" in problem.message
+    assert problem.path == "$.account.balances" and "fees are paid in BNB" in problem.message
 
 
 @pytest.mark.parametrize(

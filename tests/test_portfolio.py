@@ -8,8 +8,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.equity_mirror import EquityMirror
 from core.errors import InvariantBroken
-from core.events import BalanceChanged, Bar, Event, FundingPaid, OrderFilled, PositionChanged, PositionClosed
+from core.events import (
+    BalanceChanged,
+    Bar,
+    Event,
+    FundingPaid,
+    OrderFilled,
+    PositionChanged,
+    PositionClosed,
+    PositionLiquidated,
+)
 from core.instruments import Instrument
 from core.portfolio import Portfolio
 from sim.account import VenueAccount
@@ -57,6 +67,25 @@ class Ledger:
 
     def balance(self, asset: str = "USDT") -> Decimal:
         return self.portfolio.balances["v", asset]
+
+
+@pytest.mark.parametrize("held", [(), ("0.999",)])
+def test_a_liquidation_of_more_than_a_book_holds_is_an_error(held: tuple[str, ...]) -> None:
+    ledger = Ledger().take(*(fill("buy", qty, "100") for qty in held))
+    event = PositionLiquidated(side="sell", ts=5, ts_venue=5, venue="v", symbol="X", position_side="net", strategy="s",
+                               session="main", price=D(90), qty=D(1), cause="liquidation", realized_pnl=D(-10),
+                               fee=D(0))  # fmt: skip
+    with pytest.raises(InvariantBroken, match="liquidation of more than `s` holds of X"):
+        ledger.portfolio.on_liquidation(event)
+
+
+@pytest.mark.parametrize(("entry", "exit_"), [("buy", "sell"), ("sell", "buy")])
+def test_one_step_held_is_a_position_and_nothing_held_is_its_end(entry: str, exit_: str) -> None:
+    """0.001 is the step of X: an order could trade it."""
+    ledger = Ledger().take(fill(entry, "0.001", "100"))
+    assert PositionClosed not in map(type, ledger.told)
+    ledger.take(fill(exit_, "0.001", "100"))
+    assert [type(event) for event in ledger.told].count(PositionClosed) == 1
 
 
 # Rows: fills (side, qty, price, fee), then qty, cost, realized PnL, USDT balance from 1000. By hand, design section 7:
@@ -194,7 +223,19 @@ def test_equity_is_cash_plus_open_profit_at_the_last_known_price() -> None:
     portfolio = ledger.portfolio
     assert (portfolio.equity("USDT"), portfolio.unrealized("USDT")) == (D(1003), D(3))
     assert portfolio.exposure("USDT") == D(203)
-    assert portfolio.equity_float("USDT") == 1003.0
+    assert EquityMirror(portfolio, "USDT").equity() == 1003.0
+
+
+def test_a_bar_that_is_only_kept_is_the_price_for_everybody_who_asks() -> None:
+    """The newest of those kept: 2 x 110 - 200 are 20, whoever asks first."""
+    portfolio = Ledger().take(fill("buy", "2", "100")).portfolio
+    mirror = EquityMirror(portfolio, "USDT")
+    for price in (90.0, 110.0):
+        portfolio.keep_bar(Bar(1, 1, "v", "X", 60, price, price, price, price, 1.0))
+    assert mirror.equity() == 1020.0
+    assert portfolio.mark("v", "X") == D(110)
+    portfolio.keep_bar(Bar(2, 2, "v", "X", 60, 120.0, 120.0, 120.0, 120.0, 1.0))
+    assert (portfolio.equity("USDT"), dict(portfolio.marks)) == (D(1040), {("v", "X"): 120.0})
 
 
 def test_equity_on_spot_counts_the_base_held_at_its_price() -> None:
@@ -259,7 +300,7 @@ def test_random_fills_on_a_contract_conserve_to_the_last_digit_and_agree_with_th
         assert (venue.balances["USDT"], position.qty, position.value) == (ledger.balance(), qty, cost)
         assert (cost == 0) == (qty == 0)
         changed = [e for e in ledger.told if type(e) is PositionChanged][-1]
-        assert changed.realized_pnl == realized  # type: ignore[attr-defined]
+        assert changed.realized_pnl == realized
         assert venue.realized_pnl == total
 
 

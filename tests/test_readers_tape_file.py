@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from adapters import tape_file
 from adapters.tape_file import open_tape, read_tape, write_tape
 from core.errors import DataError
-from core.tape import COLUMNS, LAST, NARROW, SNAPSHOT, Gap, Kind, Tape
+from core.tape import COLUMNS, LAST, NARROW, SNAPSHOT, Column, Gap, Kind, Tape
 from recorded import read
 
 MINUTE = 60_000_000_000
@@ -31,6 +31,11 @@ def tape_of(kind: Kind, rows: int, *, seed: int = 1, interval_ns: int = 0) -> Ta
         kind=kind, venue="test", symbol="X", columns=columns, price_scale=2, size_scale=3, interval_ns=interval_ns,
         source="made up", gaps=(Gap(since=1, until=2, rows=3),), notes=("a note with ünicode",),
     )  # fmt: skip
+
+
+def with_columns(tape: Tape, columns: dict[str, Column]) -> Tape:
+    """Other rows of the same kind and scales."""
+    return Tape(kind=tape.kind, venue="v", symbol="X", columns=columns, price_scale=2, size_scale=3, source="here")
 
 
 @pytest.mark.parametrize("kind", sorted(COLUMNS))
@@ -61,6 +66,34 @@ def test_windows_of_any_length_over_row_groups_of_any_length_give_every_row_once
     for mine, theirs in zip(parts, expected, strict=True):
         assert sorted(mine) == sorted(theirs)
         assert all(np.array_equal(mine[name], theirs[name]) for name in mine)
+
+
+def test_rows_received_as_they_happen_are_read_with_one_time_for_both(tmp_path: Path) -> None:
+    """Whichever columns are asked for; one row received a nanosecond later makes two times of it."""
+    made = tape_of("trades", 50)
+    tape = with_columns(made, dict(made.columns, ts_venue=made.columns["ts"]))
+    write_tape(tape, tmp_path / "one.parquet", group_rows=8)
+    later = dict(tape.columns, ts=tape.columns["ts"] + (np.arange(50) == 49))
+    write_tape(with_columns(tape, later), tmp_path / "two.parquet", group_rows=8)
+    one, two = open_tape(tmp_path / "one.parquet"), open_tape(tmp_path / "two.parquet")
+    assert one.head.one_time and not two.head.one_time
+    for stored, expected in ((one, tape.columns), (two, later)):
+        for names in (("ts",), ("ts_venue",), ("price", "ts"), ("ts", "ts_venue"), COLUMNS["trades"]):
+            windows = list(stored.chunks(7, names))
+            assert all(list(window) == list(names) for window in windows)
+            assert all(np.array_equal(np.concatenate([w[name] for w in windows]), expected[name]) for name in names)
+    one.verify()
+    two.verify()
+
+
+def test_the_largest_steps_and_numbers_come_back(tmp_path: Path) -> None:
+    """Differences of numbers at both ends of an int64 do not fit one; they are stored wrapped."""
+    ends = np.array([-(2**63), 2**63 - 1, 0, 2**63 - 1, -(2**63)])
+    columns = {name: np.zeros(5, dtype=np.int8) if name in NARROW else ends for name in COLUMNS["l3"]}
+    columns["ts"] = columns["ts_venue"] = np.arange(5)
+    tape = with_columns(tape_of("l3", 5), columns)
+    write_tape(tape, tmp_path / "t.parquet")
+    assert all(np.array_equal(read_tape(tmp_path / "t.parquet").columns[name], columns[name]) for name in columns)
 
 
 def test_disorder_is_the_most_a_venue_time_falls_behind_and_is_stored(tmp_path: Path) -> None:

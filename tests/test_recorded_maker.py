@@ -12,6 +12,7 @@ from core.compose import compose, read_plan
 from core.parity import run_parity
 from core.run_parts import RunParts
 from recorded import books, first_lines, read, recorded
+from sim.books import Books
 from sim.compiled import kernel
 from sim.own_books import OwnBook
 
@@ -82,7 +83,7 @@ def test_the_same_recording_through_the_live_door_gives_the_same_events(
 def test_our_own_book_is_the_recorded_one_at_each_message(recording: tuple[Path, str]) -> None:
     """Against sides kept in plain dicts, after each of the first messages and then each hundredth."""
     tape = read(recording[0], "depth", "BTCUSDT")
-    book, checked = OwnBook(tape, 0, kernel()), 0
+    book, checked = OwnBook(tape, 0, Books(kernel())), 0
     units = 10.0**tape.price_scale, 10.0**tape.size_scale
     shown: dict[int, tuple[int, int, int, int]] = dict(books(tape))  # of one nanosecond the last counts
     for number, (ts, (bid, bid_size, ask, ask_size)) in enumerate(shown.items()):

@@ -29,10 +29,7 @@ instruments:
       market_step: "0.01", min_notional: "5", max_notional: "9000000", max_orders: 200, max_trigger_orders: 5,
       percent_price: {bid_up: "5", bid_down: "0.2", ask_up: "5", ask_down: "0.2"},
       price_range: {up: "1.1", down: "0.9"},
-      max_amends: 10, max_position: "12.5", fees: {maker: "0.001", taker: "0.002"}, liquidation_fee: "0.0125",
-      brackets: [{floor: "0", mmr: "0.004", max_leverage: 150},
-                 {floor: "300000", mmr: "0.005", max_leverage: 100, cum: "300"}],
-      funding_interval_h: 4, funding_cap: "0.02", funding_floor: "-0.02"}
+      max_amends: 10, max_position: "12.5", fees: {maker: "0.001", taker: "0.002"}}
   Y: {tick: 0.5, step: 1, percent_price: {up: "1.05", down: "0.95"}}
 account:
   wallet: "100"
@@ -40,7 +37,6 @@ account:
   leverage: {X: 5, Y: "2.5"}
   margin_mode: cross
   position_mode: one_way
-  positions: {X: {qty: "-2", entry_price: "60000", leverage: 10, isolated_margin: "7000"}}
 models: {latency: {kind: constant, entry_ms: 4}}
 tape:
   - {at: -1.5, symbol: X, received_at: 3.000001, depth: {snapshot: true, bids: [["99.9", "1"]], asks: [[100.1, 0]]}}
@@ -52,12 +48,9 @@ tape:
   - {at: 5, symbol: X, mark: {interval_ms: 60000, open: "100", high: "104", low: "99", close: "103"}}
   - {at: 6, symbol: X, index: {price: "100"}}
   - {at: 7, symbol: X, reference: {price: "100"}}
-  - {at: 8, symbol: X, funding: {rate: "-0.0001", mark: "60000"}}
-  - {at: 9, symbol: X, funding: {premium: "0.0012", interest: "0.0002", interval_h: 1}}
   - {at: 10, symbol: X, l3: {action: add, id: 17, side: buy, price: "99", qty: "1"}}
   - {at: 11, symbol: X, l3: {action: modify, id: a17, qty: "0.5"}}
   - {at: 12, symbol: X, l3: {action: delete, id: "17"}}
-  - {at: 13, symbol: Y, adl: {qty: "1", price: "59000"}}
 requests:
   - {at: 1, session: s2, timestamp: 2.5, recv_window_ms: 20, entry_ms: 30, response_ms: 5,
      submit: {id: a, client_id: c, symbol: X, side: buy, type: limit, price: "100", qty: "1", tif: gtd, good_till: 9000,
@@ -106,6 +99,24 @@ final:
   counters: {weight_1m: 3}
 """
 
+KEYS_OF_FUTURES = """\
+name: keys that spot does not have
+venue: bybit-linear
+instruments:
+  X: {tick: "0.1", step: "0.001", liquidation_fee: "0.0125", price_limit: {x: "0.01", y: "0.02"},
+      brackets: [{floor: "0", mmr: "0.004", max_leverage: 150},
+                 {floor: "300000", mmr: "0.005", max_leverage: 100, cum: "300"}],
+      funding_interval_h: 4, funding_cap: "0.02", funding_floor: "-0.02"}
+account: {positions: {X: {qty: "-2", entry_price: "60000", leverage: 10, isolated_margin: "7000"}}}
+tape:
+  - {at: 8, symbol: X, funding: {rate: "-0.0001", mark: "60000"}}
+  - {at: 9, symbol: X, funding: {premium: "0.0012", interest: "0.0002", interval_h: 1}}
+  - {at: 13, symbol: X, adl: {qty: "1", price: "59000"}}
+requests:
+  - {at: 1, submit: {id: a, symbol: X, side: buy, type: market, qty: "1", slippage_tolerance_type: ticks,
+                     slippage_tolerance: "5"}}
+"""
+
 
 def read(text: str) -> Scenario:
     return read_scenario(text, "scenario.yaml")
@@ -151,6 +162,16 @@ def test_every_key_of_the_page_is_read() -> None:
         "cancel_all",
     ]
     assert scenario.account.leverage_of("Y") == D("2.5")
+
+
+def test_every_key_of_futures_is_read() -> None:
+    """What sections 2, 3 and 5 have for positions, margin and funding."""
+    scenario = read(KEYS_OF_FUTURES)
+    spec = scenario.instruments["X"]
+    assert spec.brackets is not None
+    assert [tier.cum for tier in spec.brackets] == [None, D(300)]
+    assert (spec.funding_interval_h, spec.funding_cap, spec.funding_floor) == (4, D("0.02"), D("-0.02"))
+    assert [row.kind for row in scenario.tape] == ["funding", "funding", "adl"]
     position = scenario.account.positions["X"].net
     assert position is not None
     assert (position.qty, position.entry_price) == (D(-2), D(60000))

@@ -9,6 +9,7 @@ import pytest
 from core.errors import ConfigError, Problem
 from core.yaml_nodes import Node
 from sim.scenario_format import load_scenario, read_scenario
+from sim.scenario_run import read_models as models_reader
 
 SMALLEST = """\
 name: the smallest scenario
@@ -246,6 +247,16 @@ ILLEGAL_INSTRUMENTS = {
         "$.instruments.X.price_range",
         "is a rule of binance-spot and bybit-spot; this scenario's venue is binance-usdm",
     ),
+    "maintenance above the notional": (
+        '{tick: "1", step: "1", brackets: [{floor: "0", mmr: "1.1", max_leverage: 5}]}',
+        "$.instruments.X.brackets[0].mmr",
+        "1.1 is above the maximum 1",
+    ),
+    "a band that no price passes": (
+        '{tick: "1", step: "1", percent_price: {up: "0.9", down: "1.1"}}',
+        "$.instruments.X.percent_price.up",
+        "0.9 is below `down` 1.1: no price would pass",
+    ),
     "tiers that do not start at zero": (
         '{tick: "1", step: "1", brackets: [{floor: "1", mmr: "0.1", max_leverage: 5}]}',
         "$.instruments.X.brackets",
@@ -261,6 +272,53 @@ def test_an_impossible_instrument_is_refused(name: str) -> None:
     (problem,) = refusals(f"name: n\nvenue: binance-usdm\ninstruments: {{X: {spec}}}\n")
     assert (problem.line, problem.path) == (3, path)
     assert problem.message.startswith(message[:-1]) if message.endswith("*") else problem.message == message
+
+
+def test_spot_has_no_positions_and_nothing_that_belongs_to_them() -> None:
+    """Ignored in silence they would look simulated."""
+    spec = '{tick: "1", step: "1", funding_cap: "0.1", brackets: [{floor: "0", mmr: "0.1", max_leverage: 5}]}'
+    position = '{X: {qty: "1", entry_price: "9"}}'
+    rows = 'tape:\n  - {at: 0, symbol: X, funding: {rate: "1"}}\n  - {at: 0, symbol: X, adl: {qty: "1", price: "1"}}\n'
+    text = f"name: n\nvenue: bybit-spot\ninstruments: {{X: {spec}}}\naccount: {{positions: {position}}}\n{rows}"
+    found = refusals(text)
+    assert [(problem.line, problem.path) for problem in found] == [
+        (3, "$.instruments.X.brackets"),
+        (3, "$.instruments.X.funding_cap"),
+        (4, "$.account.positions"),
+        (6, "$.tape[0].funding"),
+        (7, "$.tape[1].adl"),
+    ]
+    message = "is a rule of binance-usdm and bybit-linear; this scenario's venue is bybit-spot"
+    assert {problem.message for problem in found} == {message}
+
+
+ILLEGAL_MODELS = {
+    "a half-life of nothing": (
+        "{overlay: {refill_half_life_ms: 0}}",
+        "overlay.refill_half_life_ms",
+        "0 would give back what was taken at once; expected more, or leave it out",
+    ),
+    "an answer before its request": (
+        "{latency: {kind: recorded, rows: [[0, 3, 8], [10, 13, 12]]}}",
+        "latency.rows",
+        "expected req <= exch <= resp, or exch <= 0 where it was lost; row 2 is 10, 13, 12",
+    ),
+    "a struct that is no queue": (
+        "{queue: {kind: 'sim.models.latency:NoLatency'}}",
+        "queue.kind",
+        "sim.models.latency:NoLatency cannot stand here: it lacks `code`, `credit_ms`, `exponent`, `share_behind`, "
+        "`words`",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ILLEGAL_MODELS)
+def test_an_impossible_model_is_refused(name: str) -> None:
+    """Each mistake in `models` names its key."""
+    models, path, message = ILLEGAL_MODELS[name]
+    with pytest.raises(ConfigError) as caught:
+        read_scenario(f"{SMALLEST}models: {models}\n", "s.yaml", models_reader)
+    assert caught.value.problems == [Problem(4, f"$.models.{path}", message)]
 
 
 def test_all_mistakes_are_told_at_once_in_the_order_of_the_lines() -> None:

@@ -20,6 +20,7 @@ from core.margin import ContractTerms, WrittenTier, maintenance_margin, tiers_of
 from core.orders import OrderTerms
 from core.portfolio import Portfolio
 from core.tape import Tape
+from core.tariff import flat
 from sim.account import VenueAccount
 from sim.bar_cursor import TapeCursor
 from sim.bar_market import BarMarket
@@ -42,8 +43,8 @@ FEE = D("0.004")
 
 def instrument(symbol: str) -> Instrument:
     return Instrument(
-        venue="v", symbol=symbol, tick=D("0.1"), step=D("0.001"), base="B", quote="USDT", maker=D("0.0002"),
-        taker=D("0.0005"), price_precision=1, quantity_precision=3,
+        venue="v", symbol=symbol, tick=D("0.1"), step=D("0.001"), base="B", quote="USDT",
+        fees=flat(D("0.0002"), D("0.0005")), price_precision=1, quantity_precision=3,
     )  # fmt: skip
 
 

@@ -119,6 +119,13 @@ BAD: list[tuple[Any, str]] = [
     ({**ORDER, "tag": 5}, "`tag` is 5, expected text"),
     ({"amend": 5, "price": 1}, "`amend` is 5, expected text"),
     ({"cancel": 5}, "`cancel` is 5, expected"),
+    # text that no file could hold, or that would say something else on a terminal
+    ({**ORDER, "tag": "a\ud800"}, "`tag` is .*, expected at most 200 characters, all of them printable"),
+    ({**ORDER, "tag": "a\nb"}, "all of them printable"),
+    ({**ORDER, "price": 1, "oco": "\x1b[2J"}, "`oco` is .* printable"),
+    ({"cancel": "\ud800"}, "`cancel` is .* printable"),
+    ({**ORDER, "tag": "a" * 201}, "`tag` is 'a{59}, expected at most 200 characters"),
+    ({**ORDER, "qty": 10**400}, "`qty` is 10{59}, beyond 1000000000000000$"),
     ({**ORDER, "price": 1, "tif": "gtd", "good_till": "tomorrow"}, "`good_till` is 'tomorrow', expected"),
     ({**ORDER, "price": 1, "tif": "gtd", "good_till": 1.5}, "`good_till` is 1.5, expected"),
     # keys and symbols, with the nearest name

@@ -70,7 +70,18 @@ async def test_bars_from_before_the_start_are_the_warm_up_and_nothing_else() -> 
     plan = plan_of({"X": RISING}, run=', start: "2025-01-01T00:06:00Z"')
     done = await run_of(plan, kinds=(Bar,), s=watcher)
     assert watcher.seen[0][0] == 7 * MINUTE and watcher.seen[0][2] == [103.0, 104.0, 105.0, 106.0]
-    assert [bar.close for bar in done.events] == [106.0, 107.0, 108.0, 109.0]  # type: ignore[attr-defined]
+    assert [bar.close for bar in done.events] == [106.0, 107.0, 108.0, 109.0]
+
+
+async def test_what_is_shown_of_the_position_cannot_be_set() -> None:
+    """Whoever tries it fails there, and not at what it would have believed afterwards."""
+
+    def forge(name: str) -> Any:
+        return lambda market, state: setattr(state, name, 5.0)
+
+    for name in ("qty", "equity", "open_orders"):
+        with pytest.raises(StrategyError, match=f"position_state is read-only: `{name}` cannot be set"):
+            await run_of(plan_of({"X": RISING}), s=Script(forge(name)))
 
 
 # --- signal interval ------------------------------------------------------------------------------------------------
@@ -255,7 +266,7 @@ async def test_several_symbols_as_tables_come_by_name() -> None:
 
 
 class AsyncBuyer(Script):
-    async def generate_signals(self, market_data: Any, position_state: Any) -> Any:  # type: ignore[override]
+    async def generate_signals(self, market_data: Any, position_state: Any) -> Any:
         self.calls.append(market_data.now)
         await asyncio.sleep(0)
         return {"side": "buy", "qty": 1} if len(self.calls) == 2 else None

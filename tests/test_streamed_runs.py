@@ -16,7 +16,6 @@ from core.tape import LAST, SNAPSHOT, Rows, Tape
 from tick_run import tick_plan
 from tiny_run import START, VENUE
 
-pytest.importorskip("pyarrow")
 MS = 1_000_000
 MODELS = (
     "{latency: {kind: constant, entry_ms: 3, response_ms: 2, feed_ms: 1}, fees: {maker: '0.0002', taker: '0.0004'}}"

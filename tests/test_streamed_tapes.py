@@ -20,7 +20,6 @@ from core.tape_events import batches
 from sim.feed_legs import FeedLegs
 from sim.mark_path import StreamedTrack
 
-pytest.importorskip("pyarrow")
 START = 10**18
 
 
@@ -159,13 +158,26 @@ def split(tape: Tape, at: list[int]) -> list[Tape]:
     return pieces
 
 
+@pytest.mark.parametrize(("start", "first"), [(15, 10), (20, 10), (25, 10), (30, 10), (31, 30)])
+def test_a_book_at_the_start_is_that_of_the_day_before_until_the_new_days_snapshot(start: int, first: int) -> None:
+    """Two days of one snapshot each, received at 10 and at 30, and a change at 20: from 31 on the second tells all."""
+    whole = made("depth", 3)
+    columns = {name: column.copy() for name, column in whole.columns.items()}
+    columns["ts"] = columns["ts_venue"] = START + np.array([10, 20, 30])
+    columns["flags"] = np.array([SNAPSHOT | LAST, LAST, SNAPSHOT | LAST], dtype=np.int8)
+    days = split(with_columns(whole, columns), [2])
+    part = JoinedTape(days, venue="v", source="joined").between(START + start, None)
+    assert part.edges.first_ts == START + first
+
+
 @pytest.mark.parametrize("kind", ["trades", "depth"])
 def test_joined_pieces_are_the_whole_in_every_range_and_window(kind: Kind) -> None:
     """Of depth also what builds the book at the start, in whichever piece its last snapshot stands."""
     tape = made(kind, 90)
+    borders = [0, *(np.flatnonzero(tape.columns["flags"] & LAST) + 1).tolist()] if kind == "depth" else range(91)
 
     @settings(max_examples=60, deadline=None)
-    @given(at=st.lists(st.integers(0, 90), max_size=5).map(sorted), cut=ranges(tape), rows=st.integers(1, 99))
+    @given(at=st.lists(st.sampled_from(borders), max_size=5).map(sorted), cut=ranges(tape), rows=st.integers(1, 99))
     def check(at: list[int], cut: tuple[int | None, int | None], rows: int) -> None:
         start, end = cut
         joined = JoinedTape(split(tape, at), venue="v", source="joined", gaps=tape.gaps)

@@ -54,7 +54,7 @@ def test_a_target_that_is_reached_cancels_whatever_would_leave_it() -> None:
     ids = [desk.order({"side": side, "qty": 1, "price": at}).id for side, at in (("buy", 99), ("sell", 101))]
     told = desk.say({"target": 2})
     assert [type(e) for e in told] == [ProposeCancel] * 2
-    assert [e.order.id for e in told] == ids  # type: ignore[attr-defined]
+    assert [e.order.id for e in told] == ids
 
 
 @pytest.mark.parametrize("target", ["2.0004", "2.001", "2.04"])

@@ -172,9 +172,9 @@ def test_a_filter_refuses_what_lies_outside_of_it(
         (SPOT, {"price": D(90), "position_side": "long"}, -1106),
         (SPOT, {"type": "market", "slippage_tolerance_type": "ticks", "slippage_tolerance": D(3)}, -1106),
         (USDM, {"price": D(90), "tif": "rpi"}, None),
-        # a good-till date must be more than 600 s ahead of the engine's clock, which stands at 0
-        (USDM, {"price": D(90), "tif": "gtd", "good_till": 600 * 10**9}, -5040),
-        (USDM, {"price": D(90), "tif": "gtd", "good_till": 600 * 10**9 + 1}, None),
+        # a good-till date, its milliseconds dropped, must be more than 600 s ahead of the engine's clock, which is at 0
+        (USDM, {"price": D(90), "tif": "gtd", "good_till": 601 * 10**9 - 1}, -5040),
+        (USDM, {"price": D(90), "tif": "gtd", "good_till": 601 * 10**9}, None),
         (USDM, {"type": "stop_limit", "price": D(90), "trigger_price": D(91), "post_only": True}, None),
         (USDM, {"type": "stop_market", "trigger_price": D(90), "trigger_by": "index"}, -4031),
         (USDM, {"type": "stop_market", "trigger_price": D(90), "trigger_by": "mark"}, None),

@@ -178,7 +178,7 @@ async def test_bars_of_several_symbols_merge_by_receipt_and_at_one_moment_in_the
     """Y has a hole at bar 1."""
     rows = {"X": flat("1", "2", "3"), "Y": [*flat("10"), None, *flat("30")]}
     done = await run_of(plan_of({name: rows[name] for name in order}, tick="0.01"), kinds=(Bar,), s=Script())
-    told = [(int((e.ts - START) // MINUTE), e.symbol, e.close) for e in done.events]  # type: ignore[attr-defined]
+    told = [(int((e.ts - START) // MINUTE), e.symbol, e.close) for e in done.events]
     first = [(1, name, {"X": 1.0, "Y": 10.0}[name]) for name in order]
     last = [(3, name, {"X": 3.0, "Y": 30.0}[name]) for name in order]
     assert told == [*first, (2, "X", 2.0), *last]
@@ -189,7 +189,7 @@ async def test_feed_latency_delays_what_we_learn_and_nothing_at_the_venue() -> N
     plan = plan_of({"X": WAVES}, simulation=ideal_but("{kind: constant, feed_ms: 250}"))
     done = await run_of(plan, kinds=(Bar, OrderFilled), s=Script(BUY))
     bar, fill = done.events[0], done.of(OrderFilled)[0]
-    assert (bar.ts, bar.ts_venue) == (START + MINUTE + 250 * MS, START + MINUTE)  # type: ignore[attr-defined]
+    assert (bar.ts, bar.ts_venue) == (START + MINUTE + 250 * MS, START + MINUTE)
     assert (fill.ts_venue, fill.price) == (START + MINUTE + 250 * MS, D("110.0"))
 
 
@@ -255,7 +255,7 @@ async def test_the_same_run_twice_gives_the_same_events(moves: list[int], wishes
     assert first.events == second.events
     assert first.run.journal.events_sha256 == second.run.journal.events_sha256
     assert first.run.working.illegal == []
-    endings = [e.order_id for e in first.events if type(e) in (OrderCanceled, OrderExpired, OrderRejected)]  # type: ignore[attr-defined]
+    endings = [e.order_id for e in first.events if type(e) in (OrderCanceled, OrderExpired, OrderRejected)]
     endings += [e.order_id for e in first.of(OrderFilled) if not e.leaves]
     assert len(endings) == len(set(endings))
     sent = {e.order_id: e.ts for e in first.of(OrderSubmitted)}

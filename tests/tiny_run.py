@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -56,7 +56,7 @@ class Shelf:
 
 
 def plan_of(
-    tapes: dict[str, Sequence[Row]],
+    tapes: Mapping[str, Sequence[Row]],
     *,
     simulation: str = IDEAL,
     strategies: Sequence[str] = ("s",),
@@ -114,7 +114,7 @@ class Finished(NamedTuple):
     """A run that is over: its parts, and the events that were asked for."""
 
     run: Any
-    events: list[Event]
+    events: list[Any]
 
     def of(self, kind: type[Event], **fields: Any) -> list[Any]:
         """Events of exactly this type whose fields have these values."""

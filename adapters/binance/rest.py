@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
@@ -110,7 +111,7 @@ class BinanceRest:
         name = wire.interval_name(ask.interval_ns, self.market)
         assert name is not None, "the fetcher has looked"
         window: dict[str, str | int] = {"interval": name, "startTime": first // MS, "endTime": last // MS}
-        return await self._rows(ask, wire.klines_page, window)
+        return await self._rows(ask, wire.Kline, window)
 
     def _check_page(self, bars: Bars, cursor: int, origin: Origin) -> None:
         if bars.times[0] < cursor:
@@ -132,7 +133,7 @@ class BinanceRest:
         while cursor < until:
             window_end = min(cursor + HOUR_NS, until)
             window = {"startTime": cursor // MS, "endTime": (window_end - 1) // MS}
-            rows = await self._rows(ask, wire.agg_trades_page, {"fromId": next_id} if next_id >= 0 else window)
+            rows = await self._rows(ask, wire.AggTrade, {"fromId": next_id} if next_id >= 0 else window)
             if not rows:
                 answered = until if next_id >= 0 else window_end
                 yield Page(carried, cursor, answered)
@@ -165,7 +166,7 @@ class BinanceRest:
 
     async def _recent(self, ask: Ask, since: int, until: int) -> AsyncIterator[Page]:
         """Single trades: the venue shows the last 1,000 to everybody."""
-        trades = translate.trades_of(await self._rows(ask, wire.trades_page, {}), Origin(self.source(ask)))
+        trades = translate.trades_of(await self._rows(ask, wire.Trade, {}), Origin(self.source(ask)))
         if not len(trades) or int(trades.times[0]) >= since:
             first = stamp(int(trades.times[0])) if len(trades) else "none at all"
             raise VenueError(
@@ -182,7 +183,7 @@ class BinanceRest:
         cursor = since
         while cursor < until:
             window = {"startTime": -(-cursor // MS), "endTime": (until - 1) // MS}
-            rates: FundingRows = translate.funding_of(await self._rows(ask, wire.funding_page, window), origin)
+            rates: FundingRows = translate.funding_of(await self._rows(ask, wire.Funding, window), origin)
             if not len(rates):
                 yield Page(None, cursor, until)
                 return
@@ -197,14 +198,13 @@ class BinanceRest:
 
     # --- one request ------------------------------------------------------------------------------------------------
 
-    async def _rows(
-        self, ask: Ask, decode: Callable[[Any], list[Decoded]], window: Mapping[str, str | int]
-    ) -> list[Decoded]:
+    async def _rows(self, ask: Ask, row: type[wire.Row], window: Mapping[str, str | int]) -> list[wire.Row]:
         endpoint = self.endpoint(ask)
         url = self.base_url + endpoint.path
         params: dict[str, str | int] = {endpoint.symbol_key: ask.symbol, **window, "limit": endpoint.limit}
         try:
-            return self._decoded(url, decode, await self.reader.get_json(url, params, weight=endpoint.weight))
+            body = await self.reader.get_json(url, params, weight=endpoint.weight)
+            return self._decoded(url, partial(wire.page, row=row), body)
         except Refused as refusal:
             raise self._refused(refusal, ask.symbol) from refusal
 

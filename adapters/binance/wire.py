@@ -7,13 +7,14 @@ ones do no harm.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
 Market = Literal["spot", "usdm"]
 Whole = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
 """Ids and times; far above what was ever sent, and small enough for a column."""
+Row = TypeVar("Row", bound=msgspec.Struct)
 
 
 class Kline(msgspec.Struct, frozen=True, array_like=True):
@@ -157,24 +158,9 @@ def interval_name(interval_ns: int, market: Market) -> str | None:
     return INTERVALS.get(interval_ns)
 
 
-def klines_page(body: Any) -> list[Kline]:
-    """The rows of a klines answer. Raises msgspec.ValidationError naming the field that is not as documented."""
-    return msgspec.convert(body, list[Kline])
-
-
-def agg_trades_page(body: Any) -> list[AggTrade]:
-    """The rows of an aggTrades answer. Raises msgspec.ValidationError."""
-    return msgspec.convert(body, list[AggTrade])
-
-
-def trades_page(body: Any) -> list[Trade]:
-    """The rows of a trades answer. Raises msgspec.ValidationError."""
-    return msgspec.convert(body, list[Trade])
-
-
-def funding_page(body: Any) -> list[Funding]:
-    """The rows of a fundingRate answer. Raises msgspec.ValidationError."""
-    return msgspec.convert(body, list[Funding])
+def page(body: Any, row: type[Row]) -> list[Row]:
+    """The rows of an answer. Raises msgspec.ValidationError naming the field that is not as documented."""
+    return msgspec.convert(body, list[row])  # type: ignore[valid-type]  # a type of runtime
 
 
 def server_time(body: Any) -> int:

@@ -6,18 +6,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from adapters import decimals, times
 from adapters.bybit.wire import Funding, Kline, PriceKline, Trade
 from adapters.columns import PRICES, Bars, Origin
-from adapters.decimals import BadCell, Column, Decimals
+from adapters.decimals import Decimals
 from adapters.history_rows import FundingRows, TradeRows
-from core.errors import DataError
+from adapters.page_cells import numbers_of, times_of
 from core.tape import BLOCK, RPI
 
 
 def bars_of(rows: Sequence[Kline], origin: Origin) -> Bars:
     """A page of klines. Raises DataError naming row and field for what is no number."""
-    return _bars(rows, _numbers([row.volume for row in rows], "volume", origin), origin)
+    return _bars(rows, numbers_of([row.volume for row in rows], "volume", origin), origin)
 
 
 def price_bars_of(rows: Sequence[PriceKline], origin: Origin) -> Bars:
@@ -26,15 +25,15 @@ def price_bars_of(rows: Sequence[PriceKline], origin: Origin) -> Bars:
 
 
 def _bars(rows: Sequence[Kline] | Sequence[PriceKline], volume: Decimals, origin: Origin) -> Bars:
-    numbers = [*(_numbers([getattr(row, name) for row in rows], name, origin) for name in PRICES), volume]
-    return Bars(_times([row.start for row in rows], "start", origin), *numbers).taken(slice(None, None, -1))
+    numbers = [*(numbers_of([getattr(row, name) for row in rows], name, origin) for name in PRICES), volume]
+    return Bars(times_of([row.start for row in rows], "start", origin), *numbers).taken(slice(None, None, -1))
 
 
 def funding_of(rows: Sequence[Funding], origin: Origin) -> FundingRows:
     """A page of funding rates; Bybit does not say the mark price. Raises DataError."""
     return FundingRows(
-        _times([row.fundingRateTimestamp for row in rows], "fundingRateTimestamp", origin),
-        _numbers([row.fundingRate for row in rows], "fundingRate", origin),
+        times_of([row.fundingRateTimestamp for row in rows], "fundingRateTimestamp", origin),
+        numbers_of([row.fundingRate for row in rows], "fundingRate", origin),
         Decimals(np.zeros(len(rows), dtype=np.int64), 0),
     ).taken(slice(None, None, -1))
 
@@ -42,30 +41,10 @@ def funding_of(rows: Sequence[Funding], origin: Origin) -> FundingRows:
 def trades_of(rows: Sequence[Trade], origin: Origin) -> TradeRows:
     """A page of trades. Raises DataError."""
     return TradeRows(
-        _times([row.time for row in rows], "time", origin),
-        _numbers([row.price for row in rows], "price", origin),
-        _numbers([row.size for row in rows], "size", origin),
+        times_of([row.time for row in rows], "time", origin),
+        numbers_of([row.price for row in rows], "price", origin),
+        numbers_of([row.size for row in rows], "size", origin),
         np.array([1 if row.side == "Buy" else -1 for row in rows], dtype=np.int8),
         np.array([BLOCK * row.isBlockTrade | RPI * row.isRPITrade for row in rows], dtype=np.int8),
         np.array([row.execId.encode() for row in rows], dtype=np.bytes_),
     ).taken(slice(None, None, -1))
-
-
-def _times(cells: Sequence[str], name: str, origin: Origin) -> Column:
-    try:
-        return times.from_numbers(decimals.from_strings(cells))
-    except BadCell as cell:
-        raise _bad(name, cell, origin) from None
-
-
-def _numbers(cells: Sequence[str], name: str, origin: Origin) -> Decimals:
-    try:
-        return decimals.from_strings(cells)
-    except BadCell as cell:
-        raise _bad(name, cell, origin) from None
-
-
-def _bad(name: str, cell: BadCell, origin: Origin) -> DataError:
-    return origin.error(
-        cell.index, name, f"{cell.text!r} {cell.why}", "a value as Bybit documents it", "report it: the venue sent this"
-    )

@@ -134,7 +134,7 @@ def complaint(body: Any) -> Complaint | None:
 
 def listing(body: Any, row: type[Row]) -> list[Row]:
     """The rows of an answer. Raises msgspec.ValidationError naming the field that is not as documented."""
-    return msgspec.convert(msgspec.convert(body, _Answer).result.rows, list[row])  # type: ignore[valid-type]
+    return msgspec.convert(msgspec.convert(body, _Answer).result.rows, list[row])  # type: ignore[valid-type]  # a type of runtime
 
 
 def page(body: Any) -> Listing:

@@ -50,7 +50,7 @@ class Exposure:
 
 
 class AverageGrossExposure:
-    """Time-weighted mean of the gross notional over the whole run. Unit: quote units, rounded to 8 decimals."""
+    """Time-weighted mean of the gross notional over the whole run. Unit: the currency, rounded to 8 decimals."""
 
     name = "average_gross_exposure"
 
@@ -64,7 +64,7 @@ class AverageGrossExposure:
 
 
 class MaxGrossExposure:
-    """Largest gross notional of any row. Unit: quote units, exact."""
+    """Largest gross notional of any row. Unit: the currency, exact."""
 
     name = "max_gross_exposure"
 

@@ -21,7 +21,7 @@ CHUNK_ROWS = 65_536
 
 
 class EquityCurve:
-    """Rows sorted by time; several may share one. A value is mantissa x 10^-scale, in quote units.
+    """Rows sorted by time; several may share one. A value is mantissa x 10^-scale, in the run's currency.
 
     Columns are int64, or object arrays of Python ints where int64 would overflow.
     """
@@ -53,7 +53,7 @@ class EquityCurve:
         return (slice(low, low + rows) for low in range(0, len(self.ts), rows))
 
     def floats(self, name: str, rows: Ints | slice = EVERY_ROW) -> Floats:
-        """A column in quote units, as float64; of these rows alone where they are given."""
+        """A column in the currency, as float64; of these rows alone where they are given."""
         column = getattr(self, name)[rows]
         if column.dtype == object:
             unit = 10**self.scale

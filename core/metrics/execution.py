@@ -18,7 +18,7 @@ Prices = dict[tuple[str, str], Decimal]
 
 
 class Turnover:
-    """Sum of price x qty over all fills. Unit: quote units, exact."""
+    """Sum of price x qty over all fills. Unit: the currency, exact."""
 
     name = "turnover"
 
@@ -27,9 +27,10 @@ class Turnover:
 
 
 class Fees:
-    """Sum of fees, rebates subtracted. Unit: quote units, exact.
+    """Sum of fees, rebates subtracted. Unit: the currency, exact.
 
-    A fee in the base asset counts at the fill's price; one in a third asset is listed under `other_fees` instead.
+    A fee in the base asset counts at the fill's price, one in a third asset at the last price known of it; where none
+    is it is listed under `other_fees` instead.
     """
 
     name = "fees"
@@ -39,7 +40,7 @@ class Fees:
 
 
 class Funding:
-    """Sum of funding payments; negative was paid by us. Unit: quote units, exact."""
+    """Sum of funding payments; negative was paid by us. Unit: the currency, exact."""
 
     name = "funding"
 
@@ -48,7 +49,7 @@ class Funding:
 
 
 class Slippage:
-    """Sum of side x (price - reference) x qty over fills, side +1 for buys. Unit: quote units, exact.
+    """Sum of side x (price - reference) x qty over fills, side +1 for buys. Unit: the currency, exact.
 
     Positive is a cost. The reference is the market's price before spread and impact, so a maker's fills count 0.
     Source: implementation shortfall (Perold 1988) from the moment of the match; delay before it is not in here.
@@ -76,7 +77,7 @@ class FillRatio:
         if not any(order.filled for order in sent):
             return 0.0
         with localcontext(LEDGER):
-            return _fill_ratio(sent)
+            return _fill_ratio(sent, record)
 
 
 class MakerRatio:
@@ -108,13 +109,15 @@ class Latency(msgspec.Struct, frozen=True):
         return ordered[rank - 1] / 1e6
 
 
-def _fill_ratio(sent: Sequence[Order]) -> float | Undefined:
+def _fill_ratio(sent: Sequence[Order], record: RunRecord) -> float | Undefined:
     filled = submitted = ZERO
     means: Prices | None = None
     for order in sent:
+        rate = record.rate_of(order.terms.venue, order.terms.symbol)
+        value = order.value * rate
         if order.filled == order.qty:  # at its average price, what it asked for is what it got
-            filled += order.value
-            submitted += order.value
+            filled += value
+            submitted += value
             continue
         price = order.average_price
         if price is None:
@@ -124,8 +127,8 @@ def _fill_ratio(sent: Sequence[Order]) -> float | Undefined:
             price = means.get((order.terms.venue, order.terms.symbol))
         if price is None:
             return Undefined(f"order {order.terms.id} has no price, and {order.terms.symbol} was never filled")
-        filled += order.value
-        submitted += price * order.qty
+        filled += value
+        submitted += price * order.qty * rate
     if not submitted:
         return Undefined("every order was priced at 0")
     return float(filled / submitted)

@@ -15,7 +15,7 @@ import msgspec
 
 from core.errors import InvariantBroken
 from core.events import FundingPaid
-from core.metrics.record import RunRecord
+from core.metrics.record import ONE, RunRecord
 from core.metrics.totals import BookTotals
 from core.orders import ZERO
 from core.trade import LEDGER
@@ -24,7 +24,7 @@ PARTS = ("price", "fees", "funding", "slippage", "liquidation")
 
 
 class Split(msgspec.Struct):
-    """Contributions to the equity, quote units: negative ones were a cost."""
+    """Contributions to the equity, in the run's currency: negative ones were a cost."""
 
     price: Decimal = ZERO
     fees: Decimal = ZERO
@@ -38,13 +38,13 @@ class Split(msgspec.Struct):
         with localcontext(LEDGER):
             return self.price + self.fees + self.funding + self.slippage + self.liquidation
 
-    def add(self, other: Split) -> None:
-        """Take another's parts in, in the ledger's context."""
-        self.price += other.price
-        self.fees += other.fees
-        self.funding += other.funding
-        self.slippage += other.slippage
-        self.liquidation += other.liquidation
+    def add(self, other: Split, rate: Decimal) -> None:
+        """Take another's parts in, each times `rate`, in the ledger's context."""
+        self.price += other.price * rate
+        self.fees += other.fees * rate
+        self.funding += other.funding * rate
+        self.slippage += other.slippage * rate
+        self.liquidation += other.liquidation * rate
 
 
 class PnlSplit(msgspec.Struct):
@@ -61,12 +61,14 @@ def split_pnl(record: RunRecord) -> PnlSplit:
     found = PnlSplit(Split(), {}, {})
     with localcontext(LEDGER):
         for (venue, symbol, strategy), totals in record.totals.books.items():
-            _add(found, symbol, strategy, _of_book(totals, (venue, symbol), record.final_prices))
+            part = _of_book(totals, (venue, symbol), record.final_prices)
+            _add(found, symbol, strategy, part, record.rate_of(venue, symbol))
         for event in record.account_events:
             if isinstance(event, FundingPaid):
-                _add(found, event.symbol, event.strategy, Split(funding=event.amount))
+                rate = record.rate_of(event.venue, event.symbol)
+                _add(found, event.symbol, event.strategy, Split(funding=event.amount), rate)
         for (_, symbol), gain in record.deposit_gains.items():
-            _add(found, symbol, None, Split(price=gain))
+            _add(found, symbol, None, Split(price=gain), ONE)
         rounding = record.final_equity - record.initial_equity - found.whole.total
         if abs(rounding) < Decimal(1).scaleb(-record.curve.scale):
             found.whole.price += rounding  # equity rows end at their scale, forced closes of several may not
@@ -85,8 +87,8 @@ def _of_book(totals: BookTotals, key: tuple[str, str], prices: Mapping[tuple[str
     )
 
 
-def _add(found: PnlSplit, symbol: str, strategy: str | None, part: Split) -> None:
-    found.whole.add(part)
-    found.symbols.setdefault(symbol, Split()).add(part)
+def _add(found: PnlSplit, symbol: str, strategy: str | None, part: Split, rate: Decimal) -> None:
+    found.whole.add(part, rate)
+    found.symbols.setdefault(symbol, Split()).add(part, rate)
     if strategy is not None:
-        found.strategies.setdefault(strategy, Split()).add(part)
+        found.strategies.setdefault(strategy, Split()).add(part, rate)

@@ -25,6 +25,7 @@ class Undefined(msgspec.Struct, frozen=True):
     reason: str
 
 
+ONE = Decimal(1)
 Value = Decimal | float | int | Undefined
 """Money is Decimal, ratios and times are float, counts are int."""
 
@@ -58,13 +59,15 @@ class RunRecord:
         unassigned_funding: Decimal = ZERO,
         final_prices: Mapping[tuple[str, str], Decimal] | None = None,
         deposit_gains: Mapping[tuple[str, str], Decimal] | None = None,
+        rates: Mapping[str, Decimal] | None = None,
+        fee_worth: Mapping[str, Decimal] | None = None,
     ) -> None:
         self.start = start
         """Int nanoseconds UTC: since when trading was possible."""
         self.end = end
         self.initial_equity = initial_equity
         self.currency = currency
-        """The quote asset that all money is in."""
+        """The asset that all money is counted in."""
         self.curve = curve
         self.instruments = instruments
         """By (venue, symbol)."""
@@ -80,7 +83,16 @@ class RunRecord:
         self.final_prices = final_prices or {}
         """By (venue, symbol), what open positions are worth in the last row."""
         self.deposit_gains = deposit_gains or {}
-        """By (venue, symbol), what assets held from the start gained without a trade, quote units."""
+        """By (venue, symbol), what assets held from the start gained without a trade, in `currency`."""
+        self.fee_worth = fee_worth or {}
+        """By fill, what a fee was worth that neither the quote nor what was bought paid, quote units."""
+        self.rates = rates or {}
+        """By settle asset, what one is worth in `currency`; 1 where it is not said."""
+
+    def rate_of(self, venue: str, symbol: str) -> Decimal:
+        """What one quote unit of a symbol is worth in `currency`."""
+        instrument = self.instruments.get((venue, symbol))
+        return ONE if instrument is None else self.rates.get(instrument.quote, ONE)
 
     @cached_property
     def daily(self) -> DailyReturns:
@@ -92,7 +104,7 @@ class RunRecord:
 
     @cached_property
     def totals(self) -> FillTotals:
-        return total_fills(self.fills, self.liquidations, self.instruments)
+        return total_fills(self.fills, self.liquidations, self.instruments, self.rate_of, self.fee_worth)
 
     @cached_property
     def closed(self) -> list[Trade]:
@@ -104,16 +116,17 @@ class RunRecord:
 
     @cached_property
     def funding(self) -> Decimal:
-        """Sum of the funding events, quote units; positive was received."""
+        """Sum of the funding events, in `currency`; positive was received."""
         total = ZERO
-        for event in self.account_events:
-            if isinstance(event, FundingPaid):
-                total = LEDGER.add(total, event.amount)
+        with localcontext(LEDGER):
+            for event in self.account_events:
+                if isinstance(event, FundingPaid):
+                    total += event.amount * self.rate_of(event.venue, event.symbol)
         return total
 
     @cached_property
     def realized(self) -> Decimal:
-        """Sum of gross PnL over all trades, open ones with what they realized so far; quote units."""
+        """Sum of gross PnL over all trades, open ones with what they realized so far; in `currency`."""
         total = ZERO
         with localcontext(LEDGER):
             for trade in self.trades:

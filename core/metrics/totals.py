@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import ROUND_HALF_EVEN, Decimal, localcontext
 
 import msgspec
@@ -27,7 +27,7 @@ class BookTotals(msgspec.Struct):
     cash: Decimal = ZERO
     """Sum of -side x price x qty, before fees."""
     fees: Decimal = ZERO
-    """Of fills, in the quote asset."""
+    """Of fills, in the quote asset or in a third one."""
     base_fees: Decimal = ZERO
     """Of fills, paid in the base asset, at the fill's price."""
     slippage: Decimal = ZERO
@@ -37,10 +37,13 @@ class BookTotals(msgspec.Struct):
     forced_fees: Decimal = ZERO
     insured: Decimal = ZERO
     """What of that loss the venue bore."""
+    turnover: Decimal = ZERO
+    """Sum of price x qty, forced closes included."""
+    maker_turnover: Decimal = ZERO
 
 
 class FillTotals(msgspec.Struct):
-    """Quote units, except where an asset is named."""
+    """In the run's currency, except where an asset is named."""
 
     turnover: Decimal = ZERO
     """Sum of price x qty."""
@@ -58,14 +61,16 @@ def total_fills(
     fills: Iterable[OrderFilled],
     liquidations: Iterable[PositionLiquidated],
     instruments: Mapping[tuple[str, str], Instrument],
+    rate_of: Callable[[str, str], Decimal],
+    fee_worth: Mapping[str, Decimal],
 ) -> FillTotals:
-    """Sum up. Raises InvariantBroken for a fill of a symbol without instrument.
+    """Sum up. Raises InvariantBroken for a fill of a symbol without instrument. `rate_of(venue, symbol)`: what a quote
+    unit is worth in the run's currency. `fee_worth` by fill: what a fee that no book paid was worth, quote units.
 
     Liquidations add to turnover (as taker) and fees: they are trades that the venue made for us without a fill.
     """
     totals = FillTotals()
     books = totals.books
-    turnover = maker_turnover = ZERO
     quotes = {key: instrument.quote for key, instrument in instruments.items()}
     with localcontext(LEDGER):
         for fill in fills:
@@ -75,9 +80,9 @@ def total_fills(
             if book is None:
                 book = books[key] = BookTotals()
             value = price * qty
-            turnover += value
+            book.turnover += value
             if fill.liquidity == "maker":
-                maker_turnover += value
+                book.maker_turnover += value
             if fill.side == "sell":
                 qty, value = -qty, -value
             book.qty += qty
@@ -87,20 +92,22 @@ def total_fills(
             if fill.fee_asset == quotes.get((fill.venue, fill.symbol)):
                 book.fees += fill.fee
             else:
-                _add_fee(totals, book, fill, instruments)
-        totals.turnover, totals.maker_turnover = turnover, maker_turnover
+                _add_fee(totals, book, fill, instruments, fee_worth)
         for event in liquidations:
             _add_forced(totals, event)
-        for book in books.values():
-            totals.fees += book.fees + book.base_fees + book.forced_fees
-            totals.slippage += book.slippage
+        for (venue, symbol, _), book in books.items():
+            rate = rate_of(venue, symbol)
+            totals.turnover += book.turnover * rate
+            totals.maker_turnover += book.maker_turnover * rate
+            totals.fees += (book.fees + book.base_fees + book.forced_fees) * rate
+            totals.slippage += book.slippage * rate
     return totals
 
 
 def _add_forced(totals: FillTotals, event: PositionLiquidated) -> None:
     """A close by the venue, which takes away what is there."""
     book = totals.books.setdefault((event.venue, event.symbol, event.strategy), BookTotals())
-    totals.turnover += event.price * abs(event.qty)
+    book.turnover += event.price * abs(event.qty)
     closing = event.qty if event.side == "buy" else -event.qty
     book.qty += closing
     book.cash -= (event.price * closing).quantize(FORCED, ROUND_HALF_EVEN)
@@ -114,14 +121,17 @@ def _add_fee(
     book: BookTotals,
     fill: OrderFilled,
     instruments: Mapping[tuple[str, str], Instrument],
+    worth: Mapping[str, Decimal],
 ) -> None:
     """A fee that was not paid in the quote asset."""
     instrument = instruments.get((fill.venue, fill.symbol))
     if instrument is None:
         raise InvariantBroken(f"fill {fill.fill_id}: {fill.symbol} on {fill.venue} has no instrument in this run")
-    fee = fee_in_quote(fill, instrument.base, instrument.quote)
+    fee = fee_in_quote(fill, instrument.base, instrument.quote, worth)
     if fee is None:
         totals.other_fees[fill.fee_asset] = totals.other_fees.get(fill.fee_asset, ZERO) + fill.fee
+    elif fill.fill_id in worth:
+        book.fees += fee
     else:
         book.base_fees += fee
         book.qty -= fill.fee

@@ -56,7 +56,7 @@ class ProfitFactor:
 
 
 class Expectancy:
-    """Mean pnl of closed trades, after fees and funding. Unit: quote units per trade, rounded to 8 decimals."""
+    """Mean pnl of closed trades, after fees and funding. Unit: the currency per trade, rounded to 8 decimals."""
 
     name = "expectancy"
 
@@ -73,6 +73,6 @@ def win_rate(closed: Sequence[Trade]) -> float | None:
 
 
 def total_pnl(trades: Sequence[Trade]) -> Decimal:
-    """Exact sum of pnl, quote units."""
+    """Exact sum of pnl, in the currency."""
     with localcontext(LEDGER):
         return sum((trade.pnl for trade in trades), ZERO)

@@ -46,14 +46,15 @@ def fields_before(plan: Any, *, mode: str, argv: list[str]) -> dict[str, Any]:
 
 def fields_after(parts: RunParts, journal: Path) -> dict[str, Any]:
     """What the parts of a run that is over can tell; the journal is closed."""
+    delivered = parts.outside.inbox.statistics().delivered
     return {
         "tapes": [_tape(tape) for tape in parts.tapes],
         "events_sha256": parts.journal.events_sha256,
         "journal_sha256": {path.name: _sha256(path) for path in _segments(journal)},
         "counts": {
             "rows": sum(len(tape) for tape in parts.tapes),
-            "delivered": parts.outside.inbox.statistics().delivered,
-            "dispatched": parts.bus.statistics().dispatched,
+            "delivered": delivered,
+            "dispatched": delivered + parts.bus.statistics().dispatched,
             "order_and_account_events": parts.journal.events,
             "journal_records": parts.journal.records,
             "signals": parts.host.signals,

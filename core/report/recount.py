@@ -29,7 +29,8 @@ def recount(record: RunRecord) -> None:
     expected = LEDGER.subtract(expected, record.totals.fees)
     expected = LEDGER.add(expected, record.funding)
     for event in record.liquidations:
-        expected = LEDGER.add(expected, event.insured)
+        insured = LEDGER.multiply(event.insured, record.rate_of(event.venue, event.symbol))
+        expected = LEDGER.add(expected, insured)
     if abs(LEDGER.subtract(found, expected)) >= Decimal(1).scaleb(-record.curve.scale):
         raise InvariantBroken(
             f"the books disagree: the portfolio ends with {found} {record.currency} before unrealized PnL, but "

@@ -6,12 +6,14 @@ none; what a run leaves out comes from the preset of its finest data (venues.md 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 
+from core.venue_rules import VenueRules
 from sim.models.bars import BarModel
 from sim.models.fees import FeeModel
 from sim.models.impact import ImpactModel, NoImpact, SquareRootImpact
@@ -126,6 +128,15 @@ def choose(config: SimulationConfig, symbol: str, defaults: Models) -> Models:
         return getattr(own, name, None) or getattr(config, name) or getattr(defaults, name)
 
     return Models(*(pick(name) for name in Models.__struct_fields__))
+
+
+def fee_problems(config: SimulationConfig, rules: VenueRules, begins: int | None) -> Iterator[tuple[str, str]]:
+    """What a venue's stored fees do not know of the models, as (key, message); `begins` in ns, where known."""
+    found = {"fees": config.fees, **{f"symbols.{symbol}.fees": own.fees for symbol, own in config.symbols.items()}}
+    for place, model in found.items():
+        if model is not None:
+            for key, message in model.problems(rules.name, rules.fees, begins):
+                yield f"{place}.{key}", message
 
 
 def loaded(config: SimulationConfig, folder: Path) -> SimulationConfig:

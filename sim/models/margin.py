@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from decimal import Decimal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -10,7 +11,8 @@ from core.notation import NonNegativeMillis
 
 
 class MarginModel(msgspec.Struct, frozen=True):
-    """Which of Bybit's two descriptions of isolated maintenance margin holds; other venues are not concerned.
+    """Which of Bybit's two descriptions of isolated maintenance margin holds (other venues are not concerned), and when
+    a venue warns.
 
     `mark`: maintenance at mark, LP = (EP x q - margin - ded) / (q x (1 - MMR)) for a long. `entry`: at entry value,
     LP = EP - (margin - MM) / q. Assumes: one form for the whole run. Source: venues.md section 8; the help page of
@@ -18,6 +20,10 @@ class MarginModel(msgspec.Struct, frozen=True):
     """
 
     bybit_liq: Literal["mark", "entry"] = "mark"
+    call_at: Annotated[Decimal, msgspec.Meta(gt=0, le=1)] | None = None
+    """Maintenance margin over what stands behind a position from which on there is a margin call; None: as the venue's
+    stored rules guess (no page we have names its level). In runs; a scenario has no such event.
+    """
 
 
 class FundingModel(msgspec.Struct, frozen=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Annotated, Literal
 
@@ -32,6 +33,10 @@ class OverlayModel(msgspec.Struct, frozen=True):
     """F3: what we took stays taken; with a half-life it comes back, used(t) = used x 2^(-t / half-life)."""
 
     refill_half_life_ms: NonNegativeMillis | None = None
+
+    def check(self) -> Iterator[tuple[str, str]]:
+        if self.refill_half_life_ms == 0:
+            yield "refill_half_life_ms", "0 would give back what was taken at once; expected more, or leave it out"
 
 
 class PrintModel(msgspec.Struct, frozen=True):

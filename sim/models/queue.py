@@ -23,8 +23,12 @@ class QueueModel(msgspec.Struct, frozen=True, tag_field="kind", kw_only=True):
     credit_ms: NonNegativeMillis = CREDIT_NS
 
     code = kernel_state.NO_QUEUE
-    exponent = 0.0
     words = ""
+
+    @property
+    def exponent(self) -> float:
+        """n of the formula; 0 where it has none."""
+        return 0.0
 
     def share_behind(self, behind: float, ahead: float) -> float:
         """P, 0 to 1."""
@@ -44,7 +48,7 @@ class PowerQueue(QueueModel, frozen=True, tag="power", kw_only=True):
     code = kernel_state.PROB_POWER
 
     @property
-    def exponent(self) -> float:  # type: ignore[override]
+    def exponent(self) -> float:
         return self.n
 
     def sentence(self) -> str:
@@ -58,7 +62,7 @@ class Power2Queue(QueueModel, frozen=True, tag="power2", kw_only=True):
     code = kernel_state.PROB_POWER2
 
     @property
-    def exponent(self) -> float:  # type: ignore[override]
+    def exponent(self) -> float:
         return self.n
 
     def sentence(self) -> str:
@@ -72,7 +76,7 @@ class Power3Queue(QueueModel, frozen=True, tag="power3", kw_only=True):
     code = kernel_state.PROB_POWER3
 
     @property
-    def exponent(self) -> float:  # type: ignore[override]
+    def exponent(self) -> float:
         return self.n
 
     def sentence(self) -> str:

@@ -41,7 +41,7 @@ class RecordedLatency(msgspec.Struct, frozen=True, tag_field="kind", tag="record
 
     def legs(self, rng: random.Random) -> Legs:
         assert self.rows is not None, "a file is loaded when the config is read"
-        return _RecordedLegs([(req * 1e6, exch * 1e6, resp * 1e6) for req, exch, resp in self.rows])
+        return _RecordedLegs([(_ns(req), _ns(exch), _ns(resp)) for req, exch, resp in self.rows])
 
     def loaded(self, folder: Path) -> RecordedLatency:
         """With the rows of its file, whose path is relative to `folder`. Raises DataError naming file and row."""
@@ -97,6 +97,10 @@ def _trouble(rows: list[Row]) -> str | None:
     """What keeps the rows from being interpolated."""
     if not rows:
         return "expected at least one row [req, exch, resp]"
+    for number, (req, exch, resp) in enumerate(rows, 1):
+        if resp < req or (exch > 0 and not req <= exch <= resp):
+            expected = "expected req <= exch <= resp, or exch <= 0 where it was lost"
+            return f"{expected}; row {number} is {req:g}, {exch:g}, {resp:g}"
     for number, (before, after) in enumerate(pairwise(rows), 2):
         if before[0] >= after[0]:
             return (
@@ -106,8 +110,14 @@ def _trouble(rows: list[Row]) -> str | None:
     return None
 
 
+def _ns(milliseconds: float) -> int:
+    return round(milliseconds * 1e6)
+
+
 class _RecordedLegs(Legs):
-    def __init__(self, rows: list[Row]) -> None:
+    """In whole nanoseconds: floats would cut 17.2625 ms to 17.262499 when the interpolation meets it exactly."""
+
+    def __init__(self, rows: list[tuple[int, int, int]]) -> None:
         self._rows = rows
         self._sent = [row[0] for row in rows]
         self._answered = [row for row in rows if row[1] > 0]
@@ -117,21 +127,21 @@ class _RecordedLegs(Legs):
         low, high = (self._rows[index] for index in _around(self._sent, send))
         if low[1] <= 0 or high[1] <= 0:
             return None
-        return int(_between(send, low[0], high[0], low[1] - low[0], high[1] - high[0]))
+        return _between(send, low[0], high[0], low[1] - low[0], high[1] - high[0])
 
     def lost_ns(self, send: int) -> int:
         """When the client of a lost request learns of it: the interpolated resp - req."""
         low, high = (self._rows[index] for index in _around(self._sent, send))
-        return int(_between(send, low[0], high[0], low[2] - low[0], high[2] - high[0]))
+        return _between(send, low[0], high[0], low[2] - low[0], high[2] - high[0])
 
     def response_ns(self, engine: int) -> int:
         if not self._answered:  # every request of the model is lost; one with legs of its own is answered at once
             return 0
         low, high = (self._answered[index] for index in _around(self._engine, engine))
-        return int(_between(engine, low[1], high[1], low[2] - low[1], high[2] - high[1]))
+        return _between(engine, low[1], high[1], low[2] - low[1], high[2] - high[1])
 
 
-def _around(points: list[float], at: float) -> Iterable[int]:
+def _around(points: list[int], at: int) -> Iterable[int]:
     """Indices of the neighbours of `at`; the same index twice beyond the ends or on a point."""
     index = bisect_left(points, at)
     if index == len(points):
@@ -139,5 +149,5 @@ def _around(points: list[float], at: float) -> Iterable[int]:
     return (index, index) if not index or points[index] == at else (index - 1, index)
 
 
-def _between(at: float, x0: float, x1: float, y0: float, y1: float) -> float:
-    return y0 if x0 == x1 else y0 + (y1 - y0) * (at - x0) / (x1 - x0)
+def _between(at: int, x0: int, x1: int, y0: int, y1: int) -> int:
+    return y0 if x0 == x1 else y0 + (y1 - y0) * (at - x0) // (x1 - x0)
