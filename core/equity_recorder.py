@@ -24,7 +24,7 @@ from core.trade import LEDGER
 INT64_SAFE = 2**62
 PLEDGED = "pledged"
 """In the place of a position's side: an asset that is only held, and has the price of a contract's base."""
-CHUNK_ROWS = 65_536
+CHUNK_ROWS = 16_384
 """Rows computed at once: what lies between input and result stays in the processor's cache."""
 Key = tuple[str, str]
 
