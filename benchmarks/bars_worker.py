@@ -17,7 +17,7 @@ import pstats
 import resource
 import sys
 import time
-from collections import Counter
+from collections import defaultdict
 from typing import Any
 
 import msgspec
@@ -145,14 +145,15 @@ async def run(path: str, what: str, rows: int | None) -> None:
 
 def print_stages(profile: cProfile.Profile, orders: int, bars: int) -> None:
     """Own time of each stage's functions, as shares: the profiler's overhead inflates all of them alike."""
-    own: Counter[str] = Counter()
-    for (file, _, name), (_, _, self_seconds, _, _) in pstats.Stats(profile).stats.items():
+    own: defaultdict[str, float] = defaultdict(float)
+    functions: dict[tuple[str, int, str], tuple[int, int, float, float, Any]] = vars(pstats.Stats(profile))["stats"]
+    for (file, _, name), (_, _, self_seconds, _, _) in functions.items():
         text = f"{file} {name}"
         stage = next((s for s, words in STAGES if any(word in text for word in words)), "interpreter built-ins, rest")
         own[stage] += self_seconds
     whole = sum(own.values())
     print(f"{bars} bars, {orders} orders; share of the engine's time by stage (profiled)")
-    for stage, seconds in own.most_common():
+    for stage, seconds in sorted(own.items(), key=lambda item: -item[1]):
         print(f"  {stage:<28} {seconds / whole:6.1%}")
 
 

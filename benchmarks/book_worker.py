@@ -147,7 +147,7 @@ async def measure(path: str, what: str, rows: int | None) -> dict[str, Any]:
     if manner == "held":
         held = [replace(stream, source=GivenTape(read_tape(files[stream.kind]))) for stream in plan.streams]
         plan = replace(plan, streams=held)
-    strategy = {"maker": Maker, "seldom": Seldom}[strategy_name]()
+    strategy: Maker | Seldom = Maker() if strategy_name == "maker" else Seldom()
     async with compose(plan, strategies={"bench": strategy}) as engine:
         samples = Samples() if manner == "stages" else None
         wall, cpu = time.perf_counter(), time.process_time()

@@ -117,8 +117,14 @@ def bars_of_a_year() -> Tape:
     close = 600_000 + np.cumsum(rng.integers(-20, 21, len(times)))
     opened = np.concatenate((close[:1], close[:-1]))
     high, low = np.maximum(opened, close) + 5, np.minimum(opened, close) - 5
-    prices = (Decimals(column, 1) for column in (opened, high, low, close))
-    bars = Bars(times, *prices, Decimals(rng.integers(1, 90_000, len(times)), 3))
+    bars = Bars(
+        times=times,
+        open=Decimals(opened, 1),
+        high=Decimals(high, 1),
+        low=Decimals(low, 1),
+        close=Decimals(close, 1),
+        volume=Decimals(rng.integers(1, 90_000, len(times)), 3),
+    )
     return bars_tape(bars, venue="binance-usdm", symbol="BTCUSDT", interval_ns=MINUTE, origin=Origin("made up"))
 
 
@@ -253,7 +259,8 @@ def work(name: str, place: str, began: str = "") -> Any:
     match name:
         case "make":
             path.mkdir(parents=True, exist_ok=True)
-            return {"made": made(path)}
+            made(path)
+            return {}
         case "read":
             return read(path)
         case "start":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -54,7 +55,7 @@ def recording(truth: Truth, near: list[Resting]) -> None:
 def places_of_cancels(behind_share: np.ndarray, behind: np.ndarray) -> None:
     """Where real cancels happen, and what each formula says of the same places."""
     print()
-    formulas = {
+    formulas: dict[str, Callable[[np.ndarray], np.ndarray]] = {
         "power, n 2": lambda x: x**2 / (x**2 + (1 - x) ** 2),
         "power2, n 2": lambda x: x**2,
         "power3, n 2": lambda x: 1 - (1 - x) ** 2,
@@ -166,10 +167,14 @@ def best_of_peer(study: Study, first: np.ndarray) -> list[str]:
 
 def groups(bounds: tuple[float, ...], least: str) -> Iterable[tuple[str, Callable[[float], bool]]]:
     """The least value alone, then everything above each bound up to the next."""
-    yield least, lambda value: value <= bounds[0]
+    yield least, partial(_between, -float("inf"), bounds[0])
     for low, high in pairwise(bounds):
         name = f"{low:g} to {high:g}" if high < float("inf") else f"above {low:g}"
-        yield name, lambda value, low=low, high=high: low < value <= high
+        yield name, partial(_between, low, high)
+
+
+def _between(low: float, high: float, value: float) -> bool:
+    return low < value <= high
 
 
 def header(*cells: object) -> None:

@@ -122,7 +122,7 @@ def add_peer(study: Study) -> None:
     given |= {name: np.array([getattr(order, name) for order in study.orders]) for name in ("side", "price", "size")}
     with tempfile.TemporaryDirectory() as folder:
         asked, answered = Path(folder) / "exposures.npz", Path(folder) / "outcomes.npz"
-        np.savez(asked, **given)
+        np.savez(asked, allow_pickle=False, **given)
         worker = ROOT / "benchmarks/fidelity_peer.py"
         subprocess.run([str(python_of(PEER)), str(worker), str(asked), str(answered)], check=True)
         answers = dict(np.load(answered))

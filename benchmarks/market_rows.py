@@ -148,7 +148,7 @@ def main() -> None:
         return
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     make, rows = {"bars": (bars, BARS), "ticks": (ticks, ROWS), "l2": (l2, ROWS)}[what]
-    np.savez(path, **make(np.random.default_rng(1), rows))
+    np.savez(path, allow_pickle=False, **make(np.random.default_rng(1), rows))
 
 
 if __name__ == "__main__":

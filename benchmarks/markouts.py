@@ -23,6 +23,7 @@ from core.compose import compose, read_plan
 from core.events import OrderFilled
 from core.tape import Rows
 from sim import kernel
+from sim.books import Books
 from sim.own_books import OwnBook
 
 SECOND_NS = 1_000_000_000
@@ -73,7 +74,7 @@ async def fills_of(path: Path) -> tuple[list[OrderFilled], Rows]:
 
 def middles(depth: Rows, times: Sequence[int]) -> dict[int, float]:
     """Middle of the book by venue time, NaN where a side is empty; times in any order."""
-    book = OwnBook(depth, 0, kernel_of(len(depth)))
+    book = OwnBook(depth, 0, Books(kernel_of(len(depth))))
     found = {}
     for at in sorted(set(times)):
         bid, _, ask, _ = book.advance(at).best()

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import book_worker, peers, run, ticks_worker
+from benchmarks import book_worker, markouts, peers, run, ticks_worker
 from benchmarks.market_rows import LEVELS, book_tapes, l2, stored, ticks
 
 WAKE_NS = 100_000_000
@@ -67,6 +67,18 @@ def test_every_row_of_the_market_is_in_one_of_the_tapes_with_its_price_in_ticks(
     assert (depth.columns["price"].tolist(), depth.columns["size"].tolist()) == ([500_000, 500_001], [1250, 0])
     assert (prints.columns["price"].tolist(), prints.columns["size"].tolist()) == ([500_000], [3])
     assert (depth.columns["ts"].tolist(), prints.columns["ts"].tolist()) == ([5, 7], [6])
+
+
+def test_markouts_read_the_middle_of_the_book_at_each_moment(tmp_path: Path) -> None:
+    """Bid 100 and ask 102 from 5 on; the bid is 101 from 8 on: middles 101 and 101.5. Before the ask there is none."""
+    columns = {
+        "ts_ns": np.array([4, 5, 8]), "kind": np.zeros(3, np.int8), "side": np.array([1, -1, 1], np.int8),
+        "px": np.array([100.0, 102.0, 101.0]), "qty": np.ones(3),
+    }  # fmt: skip
+    depth, _ = book_tapes(written(tmp_path, "l2", columns), None)
+    found = markouts.middles(depth, [9, 4, 7, 5])
+    assert {at: found[at] for at in (5, 7, 9)} == {5: 101.0, 7: 101.0, 9: 101.5}
+    assert np.isnan(found[4])
 
 
 def test_tapes_are_written_once(tmp_path: Path) -> None:
