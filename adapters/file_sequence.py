@@ -38,7 +38,7 @@ class FileRows(NamedTuple):
 
 def together(files: Sequence[FileRows], *, max_gap_ns: int | None) -> Rows:
     """The rows of several files of one kind and symbol in order of time. Raises DataError where they contradict."""
-    files = sorted(files, key=lambda file: file.since)
+    files = sorted((file for file in files if len(file.rows)), key=lambda file: file.since) or files
     kind, interval_ns = files[0].rows.kind, files[0].rows.interval_ns
     parts = _each_bar_once(files) if interval_ns else _apart(files)
     notes = [note for file in files for note in _of_the_file(file.rows)] if kind == "bars" else []
@@ -81,7 +81,7 @@ def _each_bar_once(files: Sequence[FileRows]) -> list[Rows]:
 
 def _check_same(one: FileRows, other: FileRows, since: int, until: int) -> None:
     """Whether two files have the same bars in a range of open times. Raises DataError with the first difference."""
-    bars, others = (bars_of(file.rows.between(since, until)) for file in (one, other))
+    bars, others = (_opened(bars_of(file.rows), since, until) for file in (one, other))
     astray = np.setxor1d(bars.times, others.times)
     if not len(astray):
         astray = bars.times[~_equal(bars, others)]
@@ -90,6 +90,11 @@ def _check_same(one: FileRows, other: FileRows, since: int, until: int) -> None:
             f"{one.name} and {other.name} both have bars from {stamp(since)} to {stamp(until)}, and first differ at "
             f"{stamp(astray[0])}; expected the same bars; leave one of the files out, or cut it"
         )
+
+
+def _opened(bars: Bars, since: int, until: int) -> Bars:
+    """Those that open in [since, until); where there is a hole it may be none."""
+    return bars.taken((bars.times >= since) & (bars.times < until))
 
 
 def _equal(bars: Bars, others: Bars) -> np.ndarray:

@@ -141,7 +141,7 @@ class JoinedTape:
         """A part of the tape, see `Tape.between`."""
         if self.interval_ns:
             return self.load().between(start, end)
-        since = 0 if start is None else start
+        since = -INT64_MAX if start is None else start
         before = [part for part in self.parts if part.edges.last_ts < since]
         kept = [cut for part in self.parts[len(before) :] if len(cut := part.between(start, end))]
         if self.kind in ("depth", "l3"):

@@ -208,8 +208,8 @@ class StoredTape:
     # --- rows -------------------------------------------------------------------------------------------------------
 
     def chunks(self, rows: int, names: Sequence[str] | None = None) -> Iterator[dict[str, Column]]:
-        """The tape from its first row on, `rows` at a time (fewer in the last); no more than that and one row group
-        is in memory. Pages are checked against their checksums. Raises DataError."""
+        """The tape from its first row on, `rows` at a time (fewer in the last); no more than that and two row
+        groups are in memory. Pages are checked against their checksums. Raises DataError."""
         held: list[dict[str, Column]] = []
         count = 0
         for group in self._read_groups(names):

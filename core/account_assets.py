@@ -134,8 +134,8 @@ def _shared(plan: Plan) -> Iterator[Problem]:
                 yield place, f"{_no_price(asset, plan.currency)}, or `data` a symbol of {rules.name} whose base it is"
 
 
-def guesses(plan: Plan) -> Iterator[str]:
-    """What of the assets is not known for sure, one sentence each."""
+def asset_remarks(plan: Plan) -> Iterator[str]:
+    """What a run assumes of its assets and nobody asked for, one sentence each."""
     account = plan.config.account
     for name, venue in plan.venues.items():
         shared, rules = venue.rules.collateral, venue.rules

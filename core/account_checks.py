@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from core.account_assets import Problem, asset_problems, guesses, said
+from core.account_assets import Problem, asset_problems, said
 from core.config import AccountSection
 from core.plan import Plan
 from core.scalars import advice, nearest
@@ -20,11 +20,6 @@ def account_problems(plan: Plan) -> Iterator[Problem]:
             if venue.rules.kind == "spot":
                 yield "account.position_mode", f"{venue.rules.name} is a spot venue: there are no positions to hedge"
     yield from _leverage(plan, account)
-
-
-def account_remarks(plan: Plan) -> Iterator[str]:
-    """What a run with this account assumes and nobody asked for, one sentence each."""
-    yield from guesses(plan)
 
 
 def _symbols(plan: Plan, account: AccountSection) -> Iterator[Problem]:

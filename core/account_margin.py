@@ -22,6 +22,7 @@ from core.events import PositionSide
 from core.instruments import Instrument
 from core.margin import (
     Tiers,
+    hedged_liquidation_price,
     known_to,
     largest_notional,
     liquidation_price,
@@ -121,6 +122,10 @@ class AccountMargin:
             for name, terms in venues.items()
             if terms.collateral
         }
+        takers = (tier.taker for one in instruments.values() for span in one.fees.spans for tier in span.tiers)
+        self._held_most = 1.01 + 3.0 * float(max(takers, default=ZERO))
+        """Of its notional, what an order holds at most: at leverage 1 with the fees of opening and, at twice its price,
+        of closing. The hundredth is for what is rounded up."""
         self._margins: dict[Key, tuple[int, Decimal]] = {}
         """By (venue, asset), what isolated positions leave of the wallet, and the portfolio's version it is of."""
 
@@ -147,8 +152,7 @@ class AccountMargin:
     def is_ample(self, order: OrderTerms, gross: float) -> bool:
         """Whether `refusal` has nothing to say where all that is held, under way and wished for is worth `gross`.
 
-        Quote units, told in floats; positions at no less than their cost. No order holds more than its notional, and a
-        hundredth of it for fees; no position binds more than its value.
+        Quote units, told in floats; positions at no less than their cost: none binds more than its value.
         """
         if order.venue not in self._venues:
             return True
@@ -162,7 +166,7 @@ class AccountMargin:
         if gross >= market.most_float:
             return False
         left = self._before_orders if market.terms.cross else self._portfolio.wallet
-        return 1.01 * gross < float(left(order.venue, market.instrument.quote))
+        return self._held_most * gross < float(left(order.venue, market.instrument.quote))
 
     def _beyond_tier(self, market: _Market, order: OrderTerms, qty: Decimal, price: Decimal) -> str | None:
         most = market.most
@@ -324,8 +328,8 @@ class AccountMargin:
     def liquidation_price(self, venue: str, symbol: str, position_side: PositionSide = "net") -> Decimal | None:
         """The mark at which the venue closes a position; None without one, or without known brackets.
 
-        Isolated: entry value / leverage stands behind it. Cross: the wallet, with what the other positions gain or lose
-        at our last known prices less their own maintenance.
+        Isolated: entry value / leverage stands behind it. Cross: the wallet, with what positions of other symbols gain
+        or lose at our last known prices less their own maintenance; both sides of a hedged symbol end at one mark.
         """
         whole, terms = self._portfolio.whole.get((venue, symbol, position_side)), self._terms(venue)
         if whole is None or not whole.qty:
@@ -338,13 +342,16 @@ class AccountMargin:
             return self._shared[venue].liquidation_price(whole, self._positions(venue), terms.tiers)
         asset = self._instruments[venue, symbol].quote
         balance = self._portfolio.wallet(venue, asset)
+        legs = []
         for other in self._positions(venue, asset):
             mark = self._portfolio.mark(venue, other.symbol)
-            if other is not whole and mark is not None:
+            if other.symbol == symbol:
+                legs.append((other.qty, other.cost))
+            elif mark is not None:
                 notional = MATH.multiply(abs(other.qty), mark)
                 kept = maintenance_margin(terms.tiers.get(other.symbol, ()), notional)
                 balance = MATH.add(balance, MATH.subtract(self._unrealized(other), kept))
-        return liquidation_price(tiers, whole.qty, whole.cost, balance)
+        return hedged_liquidation_price(tiers, legs, balance)
 
 
 def _code(terms: VenueTerms, case: str) -> str:

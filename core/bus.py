@@ -78,6 +78,7 @@ class Bus:
         for each in chain([None], arriving):
             if each is not None:
                 queue.append(each)
+                self._dispatched -= 1  # it is counted where it comes from
             for event in islice(queue, QUEUE_MAXIMUM):
                 try:
                     for handler in self._handlers[type(event)]:

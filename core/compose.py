@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from core.account_assets import prices_of
-from core.account_checks import account_problems, account_remarks
+from core.account_assets import asset_remarks, prices_of
+from core.account_checks import account_problems
 from core.config import (
     Config,
     LogSection,
@@ -121,7 +121,7 @@ class _Reader:
         )
         for place, message in account_problems(plan):
             self._say(place, message)
-        self.warnings.extend(account_remarks(plan))
+        self.warnings.extend(asset_remarks(plan))
         return plan
 
     def _say(self, place: str, message: str) -> None:

@@ -1,7 +1,8 @@
 """The lowest and highest price of stretches of time, looked up in the tapes after the fact.
 
-A stretch begins and ends with a fill. What it saw is told by the finest that knows what traded: prints, else bars, else
-the middle of the quotes, else the middle of our book at the moments at which somebody looked at it.
+A stretch begins with a fill and ends with the next, or with the run. What it saw is told by the finest that knows what
+traded: prints, else bars, else the middle of the quotes, else the middle of our book at the moments at which somebody
+looked at it.
 
 - Bars: whole bars within the stretch count with low and high, the one it begins in with its close.
 - All else: what came after its beginning, up to and with its end. A market event comes before the fill it causes, so

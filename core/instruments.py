@@ -104,9 +104,6 @@ class Instrument(msgspec.Struct, frozen=True, dict=True):
         """`qty` rounded down onto the step, exactly."""
         return qty // self.step * self.step
 
-    def on_tick(self, price: Decimal) -> bool:
-        return not price % self.tick
-
     def limit_price(self, price: Decimal, side: Side) -> Decimal:
         """A wished limit price on the grid and never worse than wished: down for a buy, up for a sell."""
         ticks = price // self.tick

@@ -152,23 +152,32 @@ def largest_notional(tiers: Tiers, leverage: Decimal) -> Decimal | None:
 def liquidation_price(tiers: Tiers, qty: Decimal, value: Decimal, balance: Decimal) -> Decimal | None:
     """The mark at which a position of signed `qty` and signed entry value is liquidated; None where there is none.
 
-    `balance` is what stands behind it besides its own unrealized PnL. The tier is iterated until it is the one of the
-    notional at the price found.
+    `balance` is what stands behind it besides its own unrealized PnL.
     """
-    if not tiers or not qty:
+    return hedged_liquidation_price(tiers, ((qty, value),), balance)
+
+
+def hedged_liquidation_price(tiers: Tiers, legs: Sequence[tuple[Decimal, Decimal]], balance: Decimal) -> Decimal | None:
+    """The same of several positions in one symbol, (signed quantity, signed entry value) each: one mark moves them all.
+
+    balance + sum(qty x P - value) = sum(|qty| x P x MMR - cum), each with the tier of its own notional at P, which is
+    iterated until it stays.
+    """
+    if not tiers or not all(qty for qty, _ in legs):
         return None
-    size = abs(qty)
-    tier = tier_of(tiers, abs(value))
+    found = [tier_of(tiers, abs(value)) for _, value in legs]
     price = ZERO
-    for _ in range(len(tiers) + 1):
-        slope = MATH.subtract(MATH.multiply(size, tier.mmr), qty)
+    for _ in range(len(legs) * len(tiers) + 1):
+        left, slope = balance, ZERO
+        for (qty, value), tier in zip(legs, found, strict=True):
+            left = MATH.add(left, MATH.subtract(tier.cum, value))
+            slope = MATH.add(slope, MATH.subtract(MATH.multiply(abs(qty), tier.mmr), qty))
         if not slope:  # a long whose maintenance is its whole notional: no price changes anything
             return None
-        price = MATH.divide(MATH.subtract(MATH.add(balance, tier.cum), value), slope)
-        found = tier_of(tiers, MATH.multiply(size, price))
-        if found is tier:
+        price = MATH.divide(left, slope)
+        before, found = found, [tier_of(tiers, MATH.multiply(abs(qty), price)) for qty, _ in legs]
+        if found == before:
             break
-        tier = found
     return price if price > 0 else None
 
 

@@ -114,6 +114,7 @@ class Tariff:
         self.now: dict[str, RatesNow] = {}
         """By symbol, what holds before `until`."""
         self.until = BEGINNING
+        self._turned_at = BEGINNING
         self.by_volume = False
         """Whether `traded` is to be told of each fill."""
         self._volumes: dict[int, Decimal] = {}
@@ -138,13 +139,15 @@ class Tariff:
         return self.now[symbol].taker
 
     def traded(self, notional: Decimal, at: int) -> None:
-        """A fill at `at`, quote units: it counts from the next day on."""
+        """A fill at `at`, quote units: it counts from the next day on, which may have begun before we hear of it."""
         day = at // DAY_NS
         self._volumes[day] = MATH.add(self._volumes.get(day, ZERO), notional)
+        if at < self._turned_at:
+            self.until = BEGINNING
 
     def turn(self, at: int) -> None:
         """Read every schedule anew, and note until when that holds: for who finds `until` passed."""
-        self.until = NEVER
+        self.until, self._turned_at = NEVER, at
         for symbol, schedule in self._schedules.items():
             index = schedule.index_at(at)
             self.until = min(self.until, schedule.ends(index))

@@ -117,7 +117,7 @@ class Admission:
         if failure is not None:
             return failure
         if order.only_reduces:
-            case = None if terms.close_position else self._reduces(order, market, at)
+            case = None if terms.close_position and order.waits_for_trigger else self._reduces(order, market, at)
         else:
             case = self._unaffordable(order, market, at)
         if case is not None:

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
+from sim.account import VenueAccount
 from sim.venue_order import VenueOrder
+
+
+def close_whole(order: VenueOrder, account: VenueAccount) -> None:
+    """Size an order that closes a position, as it enters: all that is held on the other side, be it nothing."""
+    held = account.position_qty(order.terms.symbol, order.terms.position_side)
+    order.qty = abs(held) if held * order.sign < 0 else Decimal(0)
+    order.only_reduces = True
 
 
 def work_out(order: VenueOrder, market: Any, at: int) -> None:

@@ -88,8 +88,9 @@ class BookMarket:
     # --- what the exchange asks -------------------------------------------------------------------------------------
 
     def next_at(self) -> int:
-        """The cursor of all books knows when something happens here; this market alone never does."""
-        return INF
+        """The cursor of all books knows when something happens here; this market alone knows of triggers that were
+        pulled while another venue settled the books."""
+        return self._books.passed if self._fired else INF
 
     def wake(self, at: int) -> None:
         """The books are settled up to `at` before a request is answered."""

@@ -30,6 +30,8 @@ class PricedMarket(Protocol):
 
     def price(self, at: int) -> Any: ...
 
+    def known_before(self, at: int) -> Any: ...
+
     def decimal(self, mantissa: Any) -> Decimal: ...
 
 
@@ -50,9 +52,7 @@ class Charges:
     ) -> tuple[Decimal, str]:
         """Fee of a fill at `at` and its asset, quantized to 8 decimals towards zero; negative is a rebate."""
         instrument, tariff = market.instrument, self.tariff
-        if at >= tariff.until:
-            tariff.turn(at)
-        rates = tariff.now[instrument.symbol]
+        rates = tariff.rates(instrument.symbol, at)
         rate = rates.full[side][liquidity]
         if tariff.by_volume:
             tariff.traded(notional, at)
@@ -71,14 +71,17 @@ class Charges:
         """What is owed (quote units) in the asset that the config says fees are paid in."""
         paid = market.models.fees
         assert paid.pay_in is not None and paid.pay_price is not None, "FeeModel.check wants both"
-        price = self._price_of(paid.pay_in, market.instrument.quote, at) or paid.pay_price
+        price = self._price_of(paid.pay_in, market, at) or paid.pay_price
         return MATH.divide(owed, price).quantize(EIGHT, ROUND_DOWN, MATH), paid.pay_in
 
-    def _price_of(self, asset: str, quote: str, at: int) -> Decimal | None:
+    def _price_of(self, asset: str, filled: PricedMarket, at: int) -> Decimal | None:
         """What the asset's own market at this venue says it is worth; None where there is none, or no price yet."""
         for market in self._markets.values():
-            if market.instrument.base == asset and market.instrument.quote == quote:
-                market.wake(at)
+            if market.instrument.base == asset and market.instrument.quote == filled.instrument.quote:
+                if market is not filled:  # that one is awake, maybe at the very close of its bar, which it has not left
+                    market.wake(at)
                 mantissa = market.price(at)
+                if mantissa is None:  # in a hole, or before it has moved to the bar of this moment
+                    mantissa = market.known_before(at)
                 return None if mantissa is None else market.decimal(mantissa)
         return None

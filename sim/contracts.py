@@ -117,13 +117,15 @@ def said_of_contracts(plan: Plan, venue: VenuePlan, tapes: Sequence[Rows]) -> li
 def said_of_assets(plan: Plan, venue: VenuePlan) -> list[str]:
     """What the run takes its other assets to be worth, and what is left out where all stand together."""
     account, lines = plan.config.account, []
+    dollars = () if venue.rules.collateral is None else venue.rules.collateral.dollars
     for asset, price in plan.prices_at(venue.name).items():
         if asset == plan.currency:
             continue
         if price.symbol is not None:
             lines.append(f"{asset} is worth what {price.symbol} says, its index for the venue where it is known")
         else:
-            why = "as configured" if asset in (account.prices or {}) else "a dollar as the other"
+            pegged = asset in dollars and asset not in (account.prices or {})
+            why = "a dollar as the other" if pegged else "as configured"
             lines.append(f"1 {asset} is worth {price.times:f} {plan.currency} all along, {why}")
     if account.multi_asset:
         lines.append(

@@ -31,7 +31,7 @@ from core.venue_rules import Request, VenueRules
 from sim.account import VenueAccount
 from sim.admission import Admission, Stamp
 from sim.amendment import amend
-from sim.arrival import work_out
+from sim.arrival import close_whole, work_out
 from sim.bar_market import INF, BarMarket
 from sim.book_market import BookMarket
 from sim.books import Books
@@ -226,6 +226,8 @@ class ExecutionSimulator:
         market.wake(at)
         if order.limit is not None or order.waits_for_trigger or terms.quote_qty is not None or terms.price_match:
             work_out(order, market, at)
+        if terms.close_position and not order.waits_for_trigger:
+            close_whole(order, self.account)
         if terms.oco is not None:
             self._linked.join(order)
         refusal = self.admission.refusal(order, market, at)
@@ -237,9 +239,8 @@ class ExecutionSimulator:
             self._linked.reducers[terms.id] = order
         waits = order.waits_for_trigger
         order.status = OrderStatus.PENDING_TRIGGER if waits else OrderStatus.ACCEPTED
-        ahead = None if waits else market.ahead_at(order)
-        known = None if ahead is None else float(ahead)
-        self.emit(OrderAccepted(*self.keys(order, at), terms.id, waits, known), order)
+        place = None if waits or (ahead := market.ahead_at(order)) is None else float(ahead)
+        self.emit(OrderAccepted(*self.keys(order, at), terms.id, waits, place), order)
         if terms.tif == "gtd" and terms.good_till is not None:
             self._count += 1
             heappush(self._deadlines, (terms.good_till // SECOND_NS * SECOND_NS, self._count, order))
@@ -412,8 +413,9 @@ class ExecutionSimulator:
             return
         market = self.markets[order.terms.symbol]
         if order.terms.close_position:
-            order.qty = abs(self.account.position_qty(order.terms.symbol, order.terms.position_side))
+            close_whole(order, self.account)
         known = reference if reference is not None else market.price(at)
+        self.charges.tariff.rates(order.terms.symbol, at)  # what it needs is measured with the fees of now
         if order.terms.close_position and not order.qty:  # what it was to close is closed already
             self.expire(order, at, "reduce_only")
             self.after_match(order, at)

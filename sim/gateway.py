@@ -18,6 +18,8 @@ from sim.models.feed_latency import FeedDerivedLegs, FeedLeg
 from sim.models.latency import LatencyModel, Operation
 from sim.venue_order import OwnerKeys, VenueOrder
 
+NOTHING_HEARD: tuple[str, int, int] = ("", 0, 0)
+
 
 class Line:
     """The wire to one venue: how long each leg takes, first in first out per session."""
@@ -31,7 +33,8 @@ class Line:
         self._lost_ns: Callable[[int], int] = getattr(self._legs, "lost_ns", self._legs.response_ns)
         self._arrivals: dict[str, int] = {}
         self._answers: dict[str, int] = {}
-        self._last: tuple[str, int, int] = ("", 0, 0)
+        self._last = NOTHING_HEARD
+        """Session and engine time of the last answer, and when it is heard."""
 
     def arrival(self, session: str, send: int, operation: Operation) -> int | None:
         """Engine time at which a request sent at `send` arrives; None where it is lost."""
@@ -60,10 +63,12 @@ class Line:
         return local
 
     def hear(self, session: str, at: int) -> int:
+        """When an answer is heard that would come home at `at`: not before what is under way on the session."""
         before = self._answers.get(session)
         if before is not None and before > at:
             at = before
         self._answers[session] = at
+        self._last = NOTHING_HEARD
         return at
 
     def lost_at(self, send: int) -> int:

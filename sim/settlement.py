@@ -181,18 +181,20 @@ class Settlement:
 
     def filled(self, symbol: str, side: PositionSide, owner: Owner, qty: Decimal, at: int) -> None:
         """A fill of `qty` (signed) was booked."""
-        key, isolated = (symbol, side), self._account.margin_mode == "isolated"
+        key = (symbol, side)
         settled = self._symbols[symbol]
         if settled.settles:
             settled.skip(at)
         self.shares.add(key, owner, qty)
-        if self._warned:
-            self._warned = {one for one in self._warned if isolated and one[0] != symbol}
+        # Another venue may have settled the books of this one, whose prices then still stand where it acted last.
+        self.time, self._since = max(self.time, at), max(self._since, at - 1)
         self._next = None
-        if isolated:  # nothing else depends on it
+        if self._account.margin_mode == "isolated":  # nothing else depends on it
             self._plans.pop(key, None)
+            self._warned.discard(key)
         else:
             self._plans.clear()
+            self._warned.clear()
 
     def moves_to(self, at: int) -> bool:
         """The prices in force are those of `at` from here on. Whether anything of ours may be settled at it."""

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from adapters.venues import load_brackets
 from core.account_margin import AccountMargin, VenueTerms
-from core.events import OrderAccepted, OrderFilled, OrderSubmitted
+from core.events import OrderAccepted, OrderFilled, OrderSubmitted, PositionSide
 from core.instruments import Instrument
 from core.margin import ContractTerms, Tier, known_to, maintenance_margin, tiers_at
 from core.orders import Order, OrderTerms
@@ -198,6 +198,17 @@ def test_liquidation_prices_of_isolated_and_of_cross_margin_are_those_of_the_ven
     cross.portfolio.marks["v", "ETH"], cross.portfolio.marks["v", "BTC"] = 1335.18, 31967.27
     prices = [cross.margin.liquidation_price("v", name) for name in ("ETH", "BTC")]
     assert [price and price.quantize(D("0.01")) for price in prices] == [D("1153.26"), D("26316.89")]
+
+
+def test_both_sides_of_a_hedged_symbol_end_at_one_mark() -> None:
+    """Long 2@100 and short 1@110 behind 50 at 0.4 %: 50 + (2P - 200) + (110 - P) = 0.004 x 3P, P = 40 / 0.988."""
+    account = Account("50", tiers={"X": TIERS[:1]}, cross=True)
+    account.hold("buy", "2", "100", position_side="long")
+    account.hold("sell", "1", "110", position_side="short")
+    sides: tuple[PositionSide, ...] = ("long", "short")
+    for side in sides:
+        found = account.margin.liquidation_price("v", "X", side)
+        assert found is not None and found.quantize(D("0.0000001")) == D("40.4858300")
 
 
 def test_where_maintenance_is_valued_at_entry_the_older_form_holds() -> None:

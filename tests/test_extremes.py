@@ -66,7 +66,7 @@ def test_a_symbol_without_bars_tells_nothing() -> None:
 
 @settings(max_examples=200)
 @given(
-    st.lists(st.tuples(st.integers(0, 40), TICKS), min_size=1, max_size=20),
+    PRINTS,
     st.lists(st.integers(-5, 45), min_size=2).map(sorted),
 )
 def test_every_stretch_has_the_low_and_high_of_the_prints_after_its_beginning_up_to_its_end(

@@ -180,6 +180,15 @@ def test_a_tier_by_volume_is_that_of_the_30_whole_days_before(
         assert tariff.rates("X", now).taker == D(expected)
 
 
+def test_a_fill_that_is_heard_after_midnight_counts_for_the_new_day_at_once() -> None:
+    tariff = Tariff({"X": FeeSchedule((FeeSpan(BEGINNING, LADDER),), retiers_at=0)})
+    assert tariff.rates("X", DAY + 1).taker == D("0.003")
+    tariff.traded(D(100), DAY - 1)
+    assert tariff.rates("X", DAY + 2).taker == D("0.002")
+    tariff.traded(D(500), DAY + 2)
+    assert tariff.rates("X", DAY + DAY_NS - 1).taker == D("0.002")
+
+
 # --- configs --------------------------------------------------------------------------------------------------------
 
 

@@ -97,6 +97,7 @@ async def test_with_too_little_of_it_the_whole_fee_is_taken_as_usual() -> None:
 async def test_the_summary_says_which_price_was_taken() -> None:
     done = await run_of(contracts(), s=trip())
     assert "fees: paid in BNB, at 600 where the run has no price of it" in done.run.outside.assumptions
+    assert "1 BNB is worth 600 USDT all along, as configured" in done.run.outside.assumptions
 
 
 def test_without_any_of_the_asset_a_run_is_refused() -> None:

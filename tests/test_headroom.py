@@ -18,29 +18,33 @@ from core.margin import Tier
 from core.orders import Order, OrderTerms
 from core.portfolio import Portfolio
 from core.risk import Limits, RiskEngine
+from core.tariff import flat
 from core.working import WorkingOrders
 
 D = Decimal
 TIERS = (Tier(D(0), D("0.004"), D(50), D(0)), Tier(D(900), D("0.01"), D(5), D("5.4")))
 
 
-def contract(symbol: str, kind: Any = "linear") -> Instrument:
+def contract(symbol: str, kind: Any, taker: Decimal) -> Instrument:
     return Instrument(
-        venue="v", symbol=symbol, tick=D("0.1"), step=D("0.001"), base=f"{symbol}B", quote="USDT", kind=kind
+        venue="v", symbol=symbol, tick=D("0.1"), step=D("0.001"), base=f"{symbol}B", quote="USDT", kind=kind,
+        fees=flat(taker, taker),
     )  # fmt: skip
 
 
 class Desk:
     """A gate over two contracts, each at 100, with 1000 in the wallet."""
 
-    def __init__(self, limits: Limits, own: Limits, terms: dict[str, Any], kind: Any = "linear") -> None:
-        instruments = {("v", name): contract(name, kind) for name in "XY"}
+    def __init__(
+        self, limits: Limits, own: Limits, terms: dict[str, Any], kind: Any = "linear", taker: str = "0.001"
+    ) -> None:
+        instruments = {("v", name): contract(name, kind, D(taker)) for name in "XY"}
         self.told: list[Event] = []
         self.portfolio = Portfolio(instruments, {("v", "USDT"): D(1000)}, lambda _: None)
         self.portfolio.marks.update({("v", "X"): 100.0, ("v", "Y"): 100.0})
         self.working = WorkingOrders()
         venue = VenueTerms(name="venue", **terms)
-        margin = AccountMargin(self.portfolio, self.working, instruments, {"v": venue}, lambda *_: D("0.001"))
+        margin = AccountMargin(self.portfolio, self.working, instruments, {"v": venue}, lambda *_: D(taker))
         self.risk = RiskEngine(
             account=limits, strategies={"a": own, "b": Limits()}, portfolio=self.portfolio, working=self.working,
             currency="USDT", publish=self.told.append, margin=margin,
@@ -102,12 +106,19 @@ TERMS = st.fixed_dictionaries(
 
 
 @settings(max_examples=250, deadline=None)
-@given(LIMITS, LIMITS, TERMS, st.sampled_from(["linear", "linear", "spot"]), st.lists(STEPS, min_size=2, max_size=14))
+@given(
+    LIMITS,
+    LIMITS,
+    TERMS,
+    st.sampled_from(["linear", "linear", "spot"]),
+    st.sampled_from(["0.001", "-0.001", "0.02"]),
+    st.lists(STEPS, min_size=2, max_size=14),
+)
 def test_with_it_and_without_it_every_order_has_the_same_answer(
-    limits: Limits, own: Limits, terms: dict[str, Any], kind: str, steps: list[Any]
+    limits: Limits, own: Limits, terms: dict[str, Any], kind: str, taker: str, steps: list[Any]
 ) -> None:
     """The same story twice: as it is, and with every order judged by the exact checks."""
-    with_sum, exact = Desk(limits, own, terms, kind), Desk(limits, own, terms, kind)
+    with_sum, exact = (Desk(limits, own, terms, kind, taker) for _ in range(2))
     exact.risk._headroom.is_ample = lambda *_: False  # type: ignore[method-assign]
     for what, strategy, symbol, side, qty, price in steps:
         if what == "price":
@@ -157,6 +168,12 @@ def test_the_usual_order_is_spared_the_exact_checks(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(desk.portfolio, "equity", lambda _: asked.append("equity"))
     assert desk.order("a", "X", "buy", "1", None) is None
     assert asked == []
+
+
+def test_fees_that_are_held_beside_the_margin_are_never_below_the_sum() -> None:
+    """9.9 x 100 at 1x with 2 % of fees need 990 + 19.80 to open and 0 to close at 0: 1009.80 of 1000."""
+    desk = Desk(Limits(), Limits(), {"order_margin": "notional_and_fees"}, taker="0.02")
+    assert "needs 1009.8 USDT free, 1000 are" in str(desk.order("a", "X", "buy", "9.9", "100"))
 
 
 def test_at_the_end_of_a_bracket_the_exact_check_decides() -> None:

@@ -85,6 +85,17 @@ async def test_a_fill_that_leaves_the_position_there_is_told_again() -> None:
     assert [call.qty for call in done.of(MarginCall)] == [D(2), D("1.9")]
 
 
+async def test_in_isolated_margin_a_fill_of_the_other_side_is_no_reason_to_tell_again() -> None:
+    """The long of 2 is called at 57286. A short sold at 57260 changes nothing behind it: at 50000 it ends untold."""
+    rows: list[Row] = [*flat("60000", "60000"), ("60000", "60000", "57260", "57260", "1000"),
+                       *flat("57260", "57260", "50000", "50000")]  # fmt: skip
+    long, short = ({"position_side": side} for side in ("long", "short"))
+    orders = ({"side": "buy", "qty": 2, **long}, None, {"side": "sell", "qty": "0.1", **short})
+    done = await fallen(*orders, rows=rows, mode="isolated, position_mode: hedge")
+    assert [call.position_side for call in done.of(MarginCall)] == ["long"]
+    assert [(end.position_side, end.qty) for end in done.of(PositionLiquidated)] == [("long", D(2))]
+
+
 async def test_a_gap_beyond_both_levels_calls_and_liquidates_at_one_nanosecond_in_that_order() -> None:
     done = await fallen({"side": "buy", "qty": 2}, rows=flat("60000", "60000", "50000", "50000"))
     (call,), (end,) = done.of(MarginCall), done.of(PositionLiquidated)

@@ -49,6 +49,13 @@ def test_recorded_latency_is_the_contracts_example() -> None:
     assert line.local_at("main", engine) == 413_200_000
 
 
+def test_an_answer_is_not_heard_before_a_slower_one_of_its_moment() -> None:
+    """Legs of 2 ms; of three answers of one moment the second takes 50 ms of its own, and holds the third."""
+    line = Line(ConstantLatency(response_ms=2 * MS), 0)
+    heard = [line.local_at("main", 0), line.hear("main", 50 * MS), line.local_at("main", 0)]
+    assert heard == [2 * MS, 50 * MS, 50 * MS]
+
+
 @pytest.mark.parametrize(
     ("send", "entry"),
     [(-50, 3.0), (0, 3.0), (500, 6.0), (1000, 9.0), (5000, 9.0)],
@@ -56,6 +63,12 @@ def test_recorded_latency_is_the_contracts_example() -> None:
 def test_recorded_latency_is_linear_between_rows_and_flat_beyond_the_ends(send: int, entry: float) -> None:
     legs = RecordedLatency(rows=[(0, 3, 8), (1000, 1009, 1021)]).legs(random.Random(0))
     assert legs.request_ns("entry", send * MS) == int(entry * MS)
+
+
+def test_recorded_requests_that_overtook_each_other_are_answered_by_when_they_arrived() -> None:
+    """Sent at 0 and 1, there at 9 and 5: at 7, half-way, an answer takes 4 + (1 - 4) / 2 = 2.5 ms."""
+    legs = RecordedLatency(rows=[(0, 9, 10), (1, 5, 9), (20, 22, 24)]).legs(random.Random(0))
+    assert [legs.response_ns(at * MS) for at in (5, 7, 9)] == [4 * MS, 2_500_000, MS]
 
 
 def test_a_recorded_row_without_an_answer_loses_requests_up_to_its_neighbours() -> None:

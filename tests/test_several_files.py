@@ -12,7 +12,7 @@ import pytest
 from adapters import files
 from adapters.columns import DAY_NS
 from adapters.files import FileSource
-from adapters.tape_file import open_tape
+from adapters.tape_file import open_tape, write_tape
 from command_line import CommandLine
 from core.errors import DataError
 from core.tape import COLUMNS, Kind, Rows, Tape
@@ -102,6 +102,15 @@ def test_two_files_that_tell_the_same_minutes_differently_are_refused(
     )
 
 
+@pytest.mark.parametrize("second", [(4, 5), (4, 5, 8), (3,)])
+def test_a_file_of_what_another_lacks_in_the_middle_is_refused(tmp_path: Path, second: tuple[int, ...]) -> None:
+    """The hole of one and the bars of the other cannot both be true."""
+    (tmp_path / "a.csv").write_text(minutes(0, 1, 8, 9))
+    (tmp_path / "b.csv").write_text(minutes(*second))
+    with pytest.raises(DataError, match=f"first differ at 2025-05-04 00:0{second[0]}:00Z; expected the same bars"):
+        read_all(str(tmp_path / "*.csv"))
+
+
 def test_a_hole_between_two_files_is_listed_or_refused_as_one_within_a_file(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(minutes(0, 1))
     (tmp_path / "b.csv").write_text(minutes(5, 6))
@@ -160,6 +169,16 @@ def test_many_ticks_in_memory_are_told_with_what_to_do(tmp_path: Path, monkeypat
     assert not any(
         "held in memory" in note for note in read_all(str(tmp_path / "*.csv"), "trades", symbol="BTCUSDT").notes
     )
+
+
+def test_a_file_without_rows_is_no_beginning(tmp_path: Path) -> None:
+    """As of a day on which nothing was recorded; its times would be 0, which is 1970."""
+    (part, *_) = day_files(tmp_path)
+    tape = read_all(str(part), "trades", symbol="BTCUSDT").load()
+    write_tape(tape, tmp_path / "some.parquet")
+    write_tape(tape.between(tape.edges.last_ts + 1, None), tmp_path / "none.parquet")
+    both = read_all(str(tmp_path / "*.parquet"), "trades", symbol="BTCUSDT")
+    assert (len(both), both.edges) == (len(tape), tape.edges)
 
 
 # --- data convert ---------------------------------------------------------------------------------------------------

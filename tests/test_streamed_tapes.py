@@ -170,6 +170,13 @@ def test_a_book_at_the_start_is_that_of_the_day_before_until_the_new_days_snapsh
     assert part.edges.first_ts == START + first
 
 
+def test_what_was_received_before_1970_is_before_any_end() -> None:
+    tape = made("trades", 90, first=-10_000)
+    joined = JoinedTape(split(tape, [30, 60]), venue="v", source="joined")
+    assert joined.between(None, None) is joined
+    assert same(joined.between(None, -9_700), JoinedTape(split(tape.between(None, -9_700), []), venue="v", source="x"))
+
+
 @pytest.mark.parametrize("kind", ["trades", "depth"])
 def test_joined_pieces_are_the_whole_in_every_range_and_window(kind: Kind) -> None:
     """Of depth also what builds the book at the start, in whichever piece its last snapshot stands."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.compose import read_plan
 from core.errors import StrategyError
 from core.events import (
     ORDER_EVENTS,
@@ -19,9 +21,14 @@ from core.events import (
     OrderFilled,
     OrderRejected,
     OrderSubmitted,
+    OrderTriggered,
+    PositionLiquidated,
     TimerFired,
 )
-from tiny_run import IDEAL, MINUTE, SECOND, START, Row, Script, engine_of, flat, plan_of, run_of
+from core.plan import Plan
+from core.tape import Tape
+from tick_run import ticks
+from tiny_run import IDEAL, MINUTE, SECOND, START, Row, Script, Shelf, engine_of, flat, plan_of, run_of
 
 D = Decimal
 MS = 1_000_000
@@ -260,3 +267,57 @@ async def test_the_same_run_twice_gives_the_same_events(moves: list[int], wishes
     assert len(endings) == len(set(endings))
     sent = {e.order_id: e.ts for e in first.of(OrderSubmitted)}
     assert all(e.ts_venue >= sent[e.order_id] and e.ts >= e.ts_venue for e in first.of(OrderFilled))
+
+
+# --- one cursor over the books of several venues --------------------------------------------------------------------
+
+TWO_VENUES = """\
+run: {name: tiny, seed: 1}
+venues: {first: {name: binance-usdm}, second: {name: bybit-linear}}
+account: {balances: {USDT: '10000'}, leverage: 5}
+instruments: {X: {tick: '0.01', step: '0.001', brackets: [{floor: '0', mmr: '0.02', max_leverage: 50}]}}
+data:
+"""
+
+
+def two_venues(venue: str, *tapes: Tape) -> Plan:
+    """A strategy that trades X at one of two venues, whose tapes these are."""
+    source = "source: {kind: file, path: none.parquet}"
+    text = TWO_VENUES + "".join(f"  - {{symbol: X, venue: {t.venue}, kind: {t.kind}, {source}}}\n" for t in tapes)
+    text += f"simulation: {IDEAL}\nstrategies:\n"
+    text += f"  - {{name: s, symbols: ['{venue}:X'], class: 'strategies.ema_cross:EmaCross', warmup: 0}}\n"
+    plan = read_plan("two.yaml", text=text)
+    streams = [msgspec.structs.replace(s, source=Shelf(t)) for s, t in zip(plan.streams, tapes, strict=True)]
+    return msgspec.structs.replace(plan, streams=streams)
+
+
+def prints(venue: str, *rows: tuple[int, str]) -> Tape:
+    """Sales of 10 as (ms after START, price)."""
+    same = {"size": "10", "side": "sell", "flags": 0}
+    return ticks("trades", [{"at": at, "price": price, **same} for at, price in rows], venue=venue)
+
+
+@pytest.mark.parametrize("venue", ["first", "second"])
+async def test_a_stop_fires_at_whichever_venue_it_waits(venue: str) -> None:
+    """The first venue's step reads the books of both; the print of 101 after 5 ms pulls the stop of either."""
+    other = "second" if venue == "first" else "first"
+    tapes = prints(venue, (1, "100"), (5, "101"), (9000, "101")), prints(other, (0, "100"), (9000, "100"))
+    stop = {"symbol": f"{venue}:X", "side": "buy", "type": "stop_market", "trigger_price": "101", "qty": 1}
+    done = await run_of(two_venues(venue, *sorted(tapes, key=lambda tape: tape.venue)), s=Script(stop))
+    assert [event.ts_venue - START for event in done.of(OrderTriggered)] == [5 * MS]
+
+
+@pytest.mark.parametrize("venue", ["first", "second"])
+async def test_marks_from_before_a_fill_liquidate_nothing(venue: str) -> None:
+    """Bought at 99 after 20 ms; the mark fell to 10 after 5 ms and was back at 100 after 8."""
+    other = "second" if venue == "first" else "first"
+    four = ("open", "high", "low", "close")
+    path = ((0, "100"), (5, "10"), (8, "100"), (9000, "100"))
+    marks = ticks("marks", [{"at": at, **dict.fromkeys(four, price)} for at, price in path], venue=venue)
+    tapes = prints(venue, (1, "100"), (20, "98"), (9000, "100")), prints(other, (0, "100"), (9000, "100"))
+    bid = {"symbol": f"{venue}:X", "side": "buy", "price": 99, "qty": 1}
+    kinds = (*ORDER_EVENTS, PositionLiquidated)
+    plan = two_venues(venue, *sorted(tapes, key=lambda tape: tape.venue), marks)
+    done = await run_of(plan, kinds=kinds, s=Script(bid))
+    assert [event.ts_venue - START for event in done.of(OrderFilled)] == [20 * MS]
+    assert done.of(PositionLiquidated) == []

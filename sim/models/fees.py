@@ -51,7 +51,7 @@ class FeeModel(msgspec.Struct, frozen=True):
     """Asset that fees are paid in instead: (standard x (1 - discount) + tax + special) / price. A rebate stays.
 
     Where the account is known to hold too little of it, the whole fee is taken as usual, as the venue does. Its price
-    is that of its own market in quote units where the run has one that knows a price at that time, else `pay_price`.
+    is that of its own market in quote units where the run has one that knows a price by then, else `pay_price`.
     """
     discount: Annotated[Decimal, msgspec.Meta(ge=0, le=1)] | None = None
     """Fraction off the standard part where `pay_in` is given; None is the venue's own."""

@@ -8,6 +8,7 @@ import random
 from bisect import bisect_left
 from collections.abc import Iterable
 from itertools import pairwise
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +121,8 @@ class _RecordedLegs(Legs):
     def __init__(self, rows: list[tuple[int, int, int]]) -> None:
         self._rows = rows
         self._sent = [row[0] for row in rows]
-        self._answered = [row for row in rows if row[1] > 0]
+        # Sent in this order, but requests of several sessions may arrive in another.
+        self._answered = sorted((row for row in rows if row[1] > 0), key=itemgetter(1))
         self._engine = [row[1] for row in self._answered]
 
     def request_ns(self, operation: Operation, send: int) -> int | None:
