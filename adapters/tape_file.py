@@ -133,9 +133,12 @@ def read_tape(path: Path) -> Tape:
     return open_tape(path).load()
 
 
-def open_tape(path: Path) -> StoredTape:
-    """The tape without its rows: they are read as `chunks` asks for them. Raises DataError."""
-    return StoredTape(path, read_head(path))
+def open_tape(path: Path, *, proven: bool = False) -> StoredTape:
+    """The tape without its rows: they are read as `chunks` asks for them. Raises DataError.
+
+    `proven`: the file was just compared with its sha256, which covers every byte: its pages are not checked once more.
+    """
+    return StoredTape(path, read_head(path), proven=proven)
 
 
 class _Groups(NamedTuple):
@@ -150,8 +153,8 @@ class _Groups(NamedTuple):
 class StoredTape:
     """A tape on the disk, or a part of one: all that `Tape` says of itself, and its rows a window at a time."""
 
-    def __init__(self, path: Path, head: Head, *, low: int = 0, high: int | None = None) -> None:
-        """The rows [low, high) of the file."""
+    def __init__(self, path: Path, head: Head, *, low: int = 0, high: int | None = None, proven: bool = False) -> None:
+        """The rows [low, high) of the file; `proven` as for `open_tape`."""
         self.path = path
         self.head = head
         self.kind: Kind = head.kind
@@ -165,6 +168,7 @@ class StoredTape:
         self.notes = head.notes
         self._low = low
         self._high = head.rows if high is None else high
+        self._proven = proven
 
     def __len__(self) -> int:
         return self._high - self._low
@@ -209,7 +213,7 @@ class StoredTape:
 
     def chunks(self, rows: int, names: Sequence[str] | None = None) -> Iterator[dict[str, Column]]:
         """The tape from its first row on, `rows` at a time (fewer in the last); no more than that and two row
-        groups are in memory. Pages are checked against their checksums. Raises DataError."""
+        groups are in memory. Pages are checked against their checksums, unless the file is proven. Raises DataError."""
         held: list[dict[str, Column]] = []
         count = 0
         for group in self._read_groups(names):
@@ -270,7 +274,7 @@ class StoredTape:
         return part
 
     def _part(self, low: int, high: int) -> StoredTape:
-        part = StoredTape(self.path, self.head, low=low, high=high)
+        part = StoredTape(self.path, self.head, low=low, high=high, proven=self._proven)
         part.venue, part.gaps = self.venue, self.gaps
         return part
 
@@ -319,7 +323,8 @@ class StoredTape:
 
     def _read_rows(self, low: int, high: int, names: Sequence[str]) -> dict[str, Column]:
         """The rows [low, high) of the file."""
-        return _joined(list(StoredTape(self.path, self.head, low=low, high=high)._read_groups(names)))
+        part = StoredTape(self.path, self.head, low=low, high=high, proven=self._proven)
+        return _joined(list(part._read_groups(names)))
 
     def _read_groups(self, names: Sequence[str] | None) -> Iterator[dict[str, Column]]:
         """Window after window of the row groups that this part touches, without the rows that are not of it."""
@@ -329,7 +334,7 @@ class StoredTape:
         stands_in = {"ts": "ts_venue"} if self.head.one_time else {}
         needed = {stands_in.get(name, name) for name in wanted}
         stored = [name for name in COLUMNS[self.kind] if name in needed]
-        opened = partial(parquet.ParquetFile, self.path, page_checksum_verification=True)
+        opened = partial(parquet.ParquetFile, self.path, page_checksum_verification=not self._proven)
         with reading(self.path), ExitStack() as stack:
             files = [stack.enter_context(opened())]
             if head_of(files[0].schema_arrow.metadata or {}, self.path) != self.head:
