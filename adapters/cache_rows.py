@@ -10,7 +10,7 @@ from adapters.columns import PRICES, Bars, Origin, bars_joined, bars_tape, gaps_
 from adapters.decimals import BadCell, Decimals, joined, reduced
 from adapters.joined_tape import JoinedTape
 from adapters.marks import funding_tape, price_tape
-from core.tape import COLUMNS, SIZES, Column, Gap, Kind, Rows, Tape, is_number
+from core.tape import COLUMNS, SIZES, Column, Gap, Kind, Rows, Tape, in_memory, is_number
 
 NOTES_MAX = 20
 """Sentences kept of one period's readers."""
@@ -33,7 +33,7 @@ def taken(tape: Tape, since: int, until: int) -> Tape:
         for gap in tape.gaps
         if gap.since < until and gap.until > since
     ]
-    return _tape(tape, {name: column[mask] for name, column in tape.columns.items()}, gaps=gaps)
+    return in_memory(tape, {name: column[mask] for name, column in tape.columns.items()}, gaps)
 
 
 def together(tapes: Sequence[Tape], *, venue: str) -> Tape:
@@ -126,19 +126,4 @@ def bars_of(part: Rows) -> Bars:
 
 def with_gaps(tape: Tape) -> Tape:
     """Bars with the holes between their rows listed."""
-    return _tape(tape, tape.columns, gaps=gaps_of(kept_at(tape), tape.interval_ns)) if tape.interval_ns else tape
-
-
-def _tape(tape: Tape, columns: dict[str, Column], *, gaps: Sequence[Gap]) -> Tape:
-    return Tape(
-        kind=tape.kind,
-        venue=tape.venue,
-        symbol=tape.symbol,
-        columns=columns,
-        price_scale=tape.price_scale,
-        size_scale=tape.size_scale,
-        interval_ns=tape.interval_ns,
-        source=tape.source,
-        gaps=tuple(gaps),
-        notes=tape.notes,
-    )
+    return in_memory(tape, tape.columns, gaps_of(kept_at(tape), tape.interval_ns)) if tape.interval_ns else tape

@@ -10,7 +10,21 @@ import numpy as np
 
 from adapters.columns import Origin
 from adapters.decimals import Column
-from core.tape import COLUMNS, NARROW, SIZES, SNAPSHOT, Edges, Gap, Kind, Rows, Tape, gaps_within, is_number, tape_hash
+from core.tape import (
+    COLUMNS,
+    NARROW,
+    SIZES,
+    SNAPSHOT,
+    Edges,
+    Gap,
+    Kind,
+    Rows,
+    Tape,
+    gaps_within,
+    in_memory,
+    is_number,
+    tape_hash,
+)
 
 CHUNK = 1 << 16
 """Rows read at once where only their digits or their hash are wanted."""
@@ -90,23 +104,12 @@ class JoinedTape:
 
     def load(self) -> Tape:
         """All of it in memory."""
-        return self._in_memory(list(self._windows(CHUNK, None)), self.gaps)
+        return self._held(list(self._windows(CHUNK, None)), self.gaps)
 
-    def _in_memory(self, windows: list[dict[str, Column]], gaps: tuple[Gap, ...]) -> Tape:
+    def _held(self, windows: list[dict[str, Column]], gaps: tuple[Gap, ...]) -> Tape:
         nothing = {name: np.zeros(0, dtype=np.int8 if name in NARROW else np.int64) for name in COLUMNS[self.kind]}
         columns = {name: np.concatenate([none, *(part[name] for part in windows)]) for name, none in nothing.items()}
-        return Tape(
-            kind=self.kind,
-            venue=self.venue,
-            symbol=self.symbol,
-            columns=columns,
-            price_scale=self.price_scale,
-            size_scale=self.size_scale,
-            interval_ns=self.interval_ns,
-            source=self.source,
-            gaps=gaps,
-            notes=self.notes,
-        )
+        return in_memory(self, columns, gaps)
 
     def _windows(self, rows: int, names: Sequence[str] | None) -> Iterator[dict[str, Column]]:
         """The windows of each part, at the scales of all. No receipt lies before the end of the part before."""
@@ -154,7 +157,7 @@ class JoinedTape:
             return self
         gaps = gaps_within(self.gaps, start, end)
         if not kept:
-            return self._in_memory([], gaps)
+            return self._held([], gaps)
         return JoinedTape(kept, venue=self.venue, source=self.source, gaps=gaps, notes=self.notes)
 
     def at_venue(self, venue: str) -> JoinedTape:

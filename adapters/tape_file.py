@@ -36,6 +36,7 @@ from core.tape import (
     Rows,
     Tape,
     gaps_within,
+    in_memory,
     is_number,
     lowest_of,
     snapshot_before,
@@ -231,18 +232,7 @@ class StoredTape:
         """All of it in memory. Raises DataError where the rows are not those the file was written with."""
         groups = list(self._read_groups(None))
         empty = {name: np.zeros(0, dtype=_dtype(name)) for name in COLUMNS[self.kind]}
-        tape = Tape(
-            kind=self.kind,
-            venue=self.venue,
-            symbol=self.symbol,
-            columns=_joined(groups) if groups else empty,
-            price_scale=self.price_scale,
-            size_scale=self.size_scale,
-            interval_ns=self.interval_ns,
-            source=self.source,
-            gaps=self.gaps,
-            notes=self.notes,
-        )
+        tape = in_memory(self, _joined(groups) if groups else empty, self.gaps)
         if self.is_whole and self.venue == self.head.venue:
             self._check(tape.tape_id, len(tape))
         return tape

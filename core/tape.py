@@ -256,6 +256,22 @@ class Tape:
         return self.columns[name][start:stop] / 10.0**scale
 
 
+def in_memory(rows: Rows, columns: dict[str, Column], gaps: Sequence[Gap]) -> Tape:
+    """A tape that says of itself what `rows` do, but for its gaps, with these columns."""
+    return Tape(
+        kind=rows.kind,
+        venue=rows.venue,
+        symbol=rows.symbol,
+        columns=columns,
+        price_scale=rows.price_scale,
+        size_scale=rows.size_scale,
+        interval_ns=rows.interval_ns,
+        source=rows.source,
+        gaps=tuple(gaps),
+        notes=rows.notes,
+    )
+
+
 def tape_hash(
     tape: Rows,
     parts_of: Callable[[str], Iterable[Column]],
