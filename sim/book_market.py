@@ -15,7 +15,7 @@ from typing import Any
 
 from core.instruments import Instrument, decimals_of
 from core.tape import Rows
-from sim import kernel, kernel_state
+from sim import kernel_levels, kernel_state
 from sim.book_rows import CODES, INF, MANTISSA_MAX
 from sim.books import Books, Effect
 from sim.kernel_state import NOBODY
@@ -168,7 +168,7 @@ class BookMarket:
             price: int = min((p for p in (level, met) if p is not None), key=lambda p: order.sign * p)
             if not self._within(order, price) or _beyond(bound, order, self.decimal(price)):
                 break
-            free = int(kernel.available(self._market, state.levels[b, i], at)) if price == level else 0
+            free = int(kernel_levels.available(self._market, state.levels[b, i], at)) if price == level else 0
             resting = [other for other in own if other.limit_mantissa == price]
             if resting and mode not in ("none", "expire_maker"):
                 ahead = float(state.own[self._slots[resting[0].terms.id]]["ahead"])
@@ -208,7 +208,7 @@ class BookMarket:
         found = []
         for i in range(int(state.books[b]["count"]) - 1, -1, -1):
             displayed = int(state.levels[b, i]["qty"])
-            free = displayed - kernel.taken(self._market, state.levels[b, i], at)
+            free = displayed - kernel_levels.taken(self._market, state.levels[b, i], at)
             price = self.decimal(abs(int(state.levels[b, i]["key"])))
             found.append((price, self._qty(displayed), self._quantity_ahead(free) or Decimal(0)))
         return found
@@ -319,7 +319,7 @@ class BookMarket:
     def _walk(self, order: VenueOrder, b: int, i: int, at: int, most: float | None) -> bool:
         """Take from one level, at most `most`; False where the taker could not pay for all it could get."""
         state = self._books.state
-        free = int(kernel.available(self._market, state.levels[b, i], at))
+        free = int(kernel_levels.available(self._market, state.levels[b, i], at))
         if most is not None:
             free = min(free, int(most / self._step + 1e-9) * self._step)
         size = min(self._wanted(order), free)
@@ -328,7 +328,7 @@ class BookMarket:
         price = self.decimal(abs(int(state.levels[b, i]["key"])))
         paid: int = self._exchange.affordable(order, price, size // self._step) * self._step
         if paid > 0:
-            kernel.take(self._market, state.levels[b, i], float(paid), at)
+            kernel_levels.take(self._market, state.levels[b, i], float(paid), at)
             self._exchange.fill(order, at, price, self._qty(paid), "taker", price, "walk", self._book_cause(at), None)
         return paid == size
 

@@ -12,7 +12,7 @@ from types import FunctionType, SimpleNamespace
 from typing import Any
 
 from sim import kernel as source
-from sim import kernel_math, kernel_state, kernel_triggers
+from sim import kernel_levels, kernel_math, kernel_queues, kernel_state, kernel_triggers
 
 
 @cache
@@ -25,7 +25,7 @@ def kernel() -> Any:
     """
     import numba
 
-    modules = (kernel_math, kernel_triggers, source)
+    modules = (kernel_math, kernel_triggers, kernel_queues, kernel_levels, source)
     names: dict[str, Any] = {}
     for module in modules:
         names |= vars(module)

@@ -11,7 +11,7 @@ from typing import Annotated
 import msgspec
 
 from core.decode import NonNegativeMillis
-from sim import kernel, kernel_state
+from sim import kernel_queues, kernel_state
 
 Exponent = Annotated[float, msgspec.Meta(gt=0, le=16)]
 CREDIT_NS = 1_000_000_000
@@ -32,7 +32,7 @@ class QueueModel(msgspec.Struct, frozen=True, tag_field="kind", kw_only=True):
 
     def share_behind(self, behind: float, ahead: float) -> float:
         """P, 0 to 1."""
-        return kernel.share_behind(self.code, self.exponent, behind, ahead, 1.0)
+        return kernel_queues.share_behind(self.code, self.exponent, behind, ahead, 1.0)
 
     def sentence(self) -> str:
         return f"queue: {self.words}"
