@@ -23,17 +23,13 @@ from core.events import PositionSide, Side
 from core.instruments import Instrument
 from core.margin import (
     ContractTerms,
-    Tiers,
-    bankruptcy_price,
     largest_notional,
-    liquidation_price,
-    liquidation_price_at_entry,
-    maintenance_margin,
     order_margin,
     order_margin_with_fees,
 )
 from core.orders import OrderTerms, closes_only
 from sim.collateral import Prices, SharedCollateral
+from sim.order_holds import OrderHolds
 from sim.venue_position import MarkOf, PositionKey, VenuePosition, locked
 
 ZERO = Decimal(0)
@@ -82,9 +78,7 @@ class VenueAccount:
         self._leverage = dict(leverage)
         self._order_margin = order_margin
         self.maintenance_at = maintenance_at
-        self._held: dict[str, tuple[str, Decimal, str | None]] = {}
-        """By order: asset, amount, and the group of which one order alone can use it."""
-        self._held_total: dict[str, Decimal] = {}
+        self.holds = OrderHolds(of_groups=kind == "spot")
         self._margin_total: dict[str, Decimal] = {}
         bounds = {name: largest_notional(given.tiers, self.leverage(name)) for name, given in self.terms.items()}
         self._most = {name: most for name, most in bounds.items() if most is not None}
@@ -121,7 +115,7 @@ class VenueAccount:
         open. Margin that is in a position stays there.
         """
         held = [p for p in self.positions.values() if p.qty and p.instrument.symbol == symbol]
-        most = largest_notional(self.tiers(symbol), leverage)
+        most = largest_notional(self.terms.get(symbol, NO_TERMS).tiers, leverage)
         if leverage < 1 or (most is not None and any(abs(p.value) >= most for p in held)) or most == 0:
             return "leverage"
         if held and self.margin_mode == "isolated" and leverage < self.leverage(symbol):
@@ -169,7 +163,7 @@ class VenueAccount:
 
     @property
     def _in_use(self) -> bool:
-        return bool(self._held) or any(position.qty for position in self.positions.values())
+        return self.holds.any or any(position.qty for position in self.positions.values())
 
     # --- what an order needs ----------------------------------------------------------------------------------------
 
@@ -202,35 +196,6 @@ class VenueAccount:
         held = self.position_qty(instrument.symbol, order.position_side)
         after = abs(held + qty if order.side == "buy" else held - qty)
         return after > abs(held) and MATH.multiply(after, price) > most
-
-    def hold(self, order_id: str, asset: str, amount: Decimal, group: str | None = None) -> None:
-        """Set aside for a working order; replaces what it held before. Rounded away from us to 8 decimals.
-
-        Of a one-cancels-the-other `group` on spot the largest amount is held, once.
-        """
-        self.release(order_id)
-        if amount > 0:
-            amount = amount.quantize(CENT, ROUND_UP, MATH)
-            added = self._beyond_group(amount, group, asset)
-            self._held_total[asset] = self._held_total.get(asset, ZERO) + added
-            self._held[order_id] = (asset, amount, group)
-
-    def release(self, order_id: str) -> None:
-        """Give back what an order held. Harmless where it held nothing."""
-        held = self._held.pop(order_id, None)
-        if held is not None:
-            asset, amount, group = held
-            self._held_total[asset] -= self._beyond_group(amount, group, asset)
-
-    def _beyond_group(self, amount: Decimal, group: str | None, asset: str) -> Decimal:
-        """What an order's amount adds to what the others of its group hold together."""
-        return amount if group is None else amount - min(amount, self._held_by(group, asset))
-
-    def _held_by(self, group: str | None, asset: str) -> Decimal:
-        """What the orders of a group hold of an asset together; nothing where there is no group, or no spot."""
-        if group is None or self.kind != "spot":
-            return ZERO
-        return max((amount for name, amount, of in self._held.values() if (name, of) == (asset, group)), default=ZERO)
 
     # --- what happened ----------------------------------------------------------------------------------------------
 
@@ -366,16 +331,12 @@ class VenueAccount:
             return asset not in self._given or self.balances[asset] >= fee
         return asset not in self._given or self.free(asset) >= fee
 
-    def locked(self, asset: str) -> Decimal:
-        """What working orders hold of an asset."""
-        return self._held_total.get(asset, ZERO)
-
     def free(self, asset: str, group: str | None = None) -> Decimal:
         """What a new order may use, as the head of this file says; one of a group also what the group holds."""
         if self.collateral is not None:
             left = self.collateral.counts(self.equities(), self.value_of)
-            return self.collateral.free(asset, left, self.pool(asset), self._held_total, self.mark_of)
-        free = self.balances.get(asset, ZERO) - self._held_total.get(asset, ZERO) + self._held_by(group, asset)
+            return self.collateral.free(asset, left, self.pool(asset), self.holds.totals, self.mark_of)
+        free = self.balances.get(asset, ZERO) - self.holds.of(asset) + self.holds.of_group(group, asset)
         if self.margin_mode == "isolated":
             return free - self._margin_total.get(asset, ZERO)
         for position in self.pool(asset):
@@ -400,91 +361,6 @@ class VenueAccount:
         """Open positions behind which an asset stands, in the order in which they were first opened."""
         together = self.collateral is not None
         return [p for p in self.positions.values() if p.qty and (together or p.instrument.quote == asset)]
-
-    # --- margin -----------------------------------------------------------------------------------------------------
-
-    def tiers(self, symbol: str, *, calls: bool = False) -> Tiers:
-        """Maintenance brackets of a symbol; `calls`: those that a margin call is found with."""
-        terms = self.terms.get(symbol, NO_TERMS)
-        return terms.call_tiers if calls else terms.tiers
-
-    def maintenance(self, position: VenuePosition) -> Decimal:
-        """Maintenance margin at mark, at entry value where no mark is known (or where the venue's form says so)."""
-        tiers = self.tiers(position.instrument.symbol)
-        mark = None if self._at_entry else self.mark_of(position.instrument.symbol)
-        return maintenance_margin(tiers, abs(position.value if mark is None else MATH.multiply(position.qty, mark)))
-
-    def behind(self, position: VenuePosition, *, kept_back: bool) -> Decimal:
-        """What stands behind a position besides its own unrealized PnL; `kept_back`: less the others' maintenance."""
-        if self.margin_mode == "isolated":
-            return position.margin
-        asset = position.instrument.quote
-        if self.collateral is not None and not kept_back:
-            worth = self.collateral.worth(self.equities(without=position), self.value_of)
-            return self.collateral.units(asset, worth)
-        balance = self.balances.get(asset, ZERO)
-        for other in self.pool(asset):
-            if other is not position:
-                mark = self.mark_of(other.instrument.symbol)
-                balance = MATH.add(balance, ZERO if mark is None else other.unrealized(mark))
-                if kept_back:
-                    balance = MATH.subtract(balance, self.maintenance(other))
-        return balance
-
-    def covered(self, position: VenuePosition) -> tuple[Decimal, Decimal]:
-        """Maintenance margin and what is there to cover it: of an isolated position, or of the pool it belongs to."""
-        if self.collateral is not None:
-            return self._maintenance_together(), self.collateral.counts(self.equities(), self.value_of)
-        pool = [position] if self.margin_mode == "isolated" else self.pool(position.instrument.quote)
-        balance = position.margin if self.margin_mode == "isolated" else self.balances[position.instrument.quote]
-        kept = ZERO
-        for one in pool:
-            mark = self.mark_of(one.instrument.symbol)
-            balance = MATH.add(balance, ZERO if mark is None else one.unrealized(mark))
-            kept = MATH.add(kept, self.maintenance(one))
-        return kept, balance
-
-    def liquidation_price(self, position: VenuePosition, *, calls: bool = False) -> Decimal | None:
-        """The mark at which the venue closes the position, if every other mark stays; None where there is none.
-
-        `calls`: the mark at which it warns of that. It is right for an isolated position and one alone in its pool.
-        """
-        tiers = self.tiers(position.instrument.symbol, calls=calls)
-        if self._at_entry:
-            return liquidation_price_at_entry(tiers, position.qty, position.value, position.margin)
-        if self.collateral is not None:
-            equities, kept = self.equities(without=position), self._maintenance_together(without=position)
-            return self.collateral.liquidation_price(position, tiers, equities, kept, self.value_of)
-        return liquidation_price(tiers, position.qty, position.value, self.behind(position, kept_back=True))
-
-    def bears(self, position: VenuePosition, mark: Decimal, *, calls: bool = False) -> bool:
-        """Whether the venue leaves the position alone at this mark, if every other mark stays, and so at better ones.
-
-        `calls`: whether it does not even warn. It is right where `liquidation_price` is.
-        """
-        if self._at_entry or self.collateral is not None:
-            return False
-        tiers = self.tiers(position.instrument.symbol, calls=calls)
-        kept = maintenance_margin(tiers, MATH.multiply(abs(position.qty), mark))
-        return MATH.add(self.behind(position, kept_back=True), position.unrealized(mark)) > kept
-
-    def _maintenance_together(self, *, without: VenuePosition | None = None) -> Decimal:
-        """What the maintenance margins of all positions, but for one of them, take from an account that stands
-        together; in the run's currency."""
-        assert self.collateral is not None
-        kept = ZERO
-        for position in self.pool(""):
-            if position is not without:
-                kept = MATH.add(kept, self.collateral.takes(position.instrument.quote, self.maintenance(position)))
-        return kept
-
-    def bankruptcy_price(self, position: VenuePosition) -> Decimal:
-        """Where closing would cost all that stands behind the position. It is open."""
-        return bankruptcy_price(position.qty, position.value, self.behind(position, kept_back=False))
-
-    @property
-    def _at_entry(self) -> bool:
-        return self.maintenance_at == "entry" and self.margin_mode == "isolated"
 
 
 def _part(whole: Decimal, closing: Decimal, qty: Decimal) -> Decimal:

@@ -145,11 +145,11 @@ class Admission:
         asset, amount = account.need(market.instrument, terms, order.leaves, price)
         holds = order.limit is not None or order.waits_for_trigger
         if holds:
-            account.release(terms.id)
+            account.holds.give_back(terms.id)
         if amount > 0 and account.free(asset, terms.oco) < amount:
             return False
         if holds:
-            account.hold(terms.id, asset, amount, terms.oco)
+            account.holds.set_aside(terms.id, asset, amount, terms.oco)
         return True
 
     def taker_bound(self, order: VenueOrder, market: AskedMarket, at: int) -> tuple[Decimal, str] | None:

@@ -37,7 +37,7 @@ def _change(exchange: Any, order: VenueOrder, price: Decimal | None, qty: Decima
     order.qty, order.limit = qty, price
     if price is not None:
         order.limit_mantissa = int(price.scaleb(market.scale))
-    exchange.account.release(order.terms.id)
+    exchange.account.holds.give_back(order.terms.id)
     failed = None if admission.affords(order, market, None) else "funds"
     refuses = order.never_takes and not order.waits_for_trigger and rules.post_only_cross == "reject"
     if failed is None and refuses and market.crosses(order, at):

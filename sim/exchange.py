@@ -214,7 +214,7 @@ class ExecutionSimulator:
 
     def _reject(self, order: VenueOrder, at: int, refusal: Refusal) -> None:
         order.status = OrderStatus.REJECTED
-        self.account.release(order.terms.id)
+        self.account.holds.give_back(order.terms.id)
         self.emit(OrderRejected(*self.keys(order, at), refusal.code, refusal.message, refusal.case), order)
 
     # --- submit -----------------------------------------------------------------------------------------------------
@@ -281,7 +281,7 @@ class ExecutionSimulator:
         if self.account.kind != "spot":
             return steps
         instrument = self._instruments[order.terms.symbol]
-        self.account.release(order.terms.id)
+        self.account.holds.give_back(order.terms.id)
         if order.terms.side == "buy":
             most = self.account.free(instrument.quote, order.terms.oco) / price
         else:
@@ -331,7 +331,8 @@ class ExecutionSimulator:
             self.admission.counters.first_fill(liquidity, at)
         order.status = OrderStatus.PARTIAL if leaves else OrderStatus.FILLED
         if leaves and order.limit is not None:
-            self.account.hold(terms.id, *self.account.need(instrument, terms, leaves, order.limit), terms.oco)
+            need = self.account.need(instrument, terms, leaves, order.limit)
+            self.account.holds.set_aside(terms.id, *need, terms.oco)
         self._fills += 1
         self.emit(
             OrderFilled(
@@ -439,7 +440,7 @@ class ExecutionSimulator:
         elif order.limit is not None:
             terms = order.terms
             need = self.account.need(self._instruments[terms.symbol], terms, order.leaves, order.limit)
-            self.account.hold(terms.id, *need, terms.oco)
+            self.account.holds.set_aside(terms.id, *need, terms.oco)
 
     def prevention(self, order: VenueOrder) -> str:
         """The self-trade mode of a taker: its own, the model's, or the venue's."""
@@ -485,13 +486,12 @@ class ExecutionSimulator:
         return self.rules.expiry_word(reason, partly=met or order.filled > 0, tif=order.terms.tif)
 
     def _end(self, order: VenueOrder) -> None:
-        terms = order.terms
         self.admission.open.remove(order)
         if order.only_reduces:
-            self._linked.reducers.pop(terms.id, None)
-        self.account.release(terms.id)
+            self._linked.reducers.pop(order.terms.id, None)
+        self.account.holds.give_back(order.terms.id)
         order.plan += 1
-        market = self.markets[terms.symbol]
+        market = self.markets[order.terms.symbol]
         if market.orders:
             market.remove(order)
 

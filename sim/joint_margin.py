@@ -15,6 +15,7 @@ from decimal import Context, Decimal
 from core.margin import maintenance_margin
 from sim.account import VenueAccount
 from sim.bar_path import Exact
+from sim.maintenance import Maintenance
 from sim.mark_path import INF, NEVER, PriceTrack, Reached
 from sim.venue_position import VenuePosition
 
@@ -32,10 +33,15 @@ class JointMargin:
     """The margin of a pool over time."""
 
     def __init__(
-        self, account: VenueAccount, tracks: Mapping[str, PriceTrack], values: Mapping[str, PriceTrack]
+        self,
+        account: VenueAccount,
+        maintenance: Maintenance,
+        tracks: Mapping[str, PriceTrack],
+        values: Mapping[str, PriceTrack],
     ) -> None:
         """By symbol: the marks of positions, and what values an asset of ours."""
         self._account = account
+        self._maintenance = maintenance
         self._tracks = tracks
         self._values = values
 
@@ -104,7 +110,7 @@ class JointMargin:
             else:
                 equities[settle] = MATH.add(equities.get(settle, ZERO), position.unrealized(price))
                 notional = MATH.multiply(abs(position.qty), price)
-            margin = maintenance_margin(account.tiers(symbol, calls=calls), notional)
+            margin = maintenance_margin(self._maintenance.tiers(symbol, calls=calls), notional)
             kept[settle] = MATH.add(kept.get(settle, ZERO), margin)
         shared = account.collateral
         if shared is None:

@@ -29,6 +29,7 @@ from core.instruments import Instrument
 from core.orders import OrderStatus
 from core.venue_rules import VenueRules
 from sim.account import VenueAccount
+from sim.maintenance import Maintenance
 from sim.venue_order import VenueOrder
 from sim.venue_position import VenuePosition
 
@@ -189,7 +190,7 @@ def account_state(
         "equity": equity,
         "free": account.free(settle),
         "balances": {asset: account.balances.get(asset, ZERO) for asset in assets},
-        "locked": {asset: account.locked(asset) for asset in assets},
+        "locked": {asset: account.holds.of(asset) for asset in assets},
         "realized_pnl": account.realized_pnl,
         "fees": account.fees.get(settle, ZERO),
         "funding": account.funding.get(settle, ZERO),
@@ -216,13 +217,14 @@ def _position(
     if position is None or not position.qty:
         flat = {"qty": ZERO, "entry_price": None, "leverage": account.leverage(symbol), "isolated_margin": ZERO}
         return {**flat, "unrealized_pnl": ZERO, "maintenance_margin": ZERO}
+    margin = Maintenance(account)
     return {
         "qty": position.qty,
         "entry_price": position.entry_price,
         "leverage": position.leverage,
         "isolated_margin": position.margin if account.margin_mode == "isolated" else ZERO,
         "unrealized_pnl": None if price is None else position.unrealized(price),
-        "maintenance_margin": account.maintenance(position),
-        "liquidation_price": account.liquidation_price(position),
-        "bankruptcy_price": account.bankruptcy_price(position),
+        "maintenance_margin": margin.of(position),
+        "liquidation_price": margin.liquidation_price(position),
+        "bankruptcy_price": margin.bankruptcy_price(position),
     }

@@ -21,6 +21,7 @@ from core.instruments import Instrument
 from core.tape import Tape
 from sim.account import NO_TERMS, VenueAccount
 from sim.joint_margin import JointMargin
+from sim.maintenance import Maintenance
 from sim.mark_path import INF, NEVER, PriceTrack, Reached
 from sim.shares import Owner, Shares, split
 from sim.venue_position import PositionKey, VenuePosition
@@ -138,7 +139,10 @@ class Settlement:
         self._local_at = local_at
         self._emit = emit
         values = {name: s.mark if s.index is None else s.index for name, s in symbols.items()}
-        self._joint = JointMargin(account, _known({name: s.mark for name, s in symbols.items()}), _known(values))
+        self._maintenance = Maintenance(account)
+        self._joint = JointMargin(
+            account, self._maintenance, _known({name: s.mark for name, s in symbols.items()}), _known(values)
+        )
         self._in_run_order = [(name, side) for name in symbols for side in (*ONE_WAY, *SIDES)]
         self.shares = Shares()
         self.time = LONG_AGO
@@ -283,26 +287,26 @@ class Settlement:
     def _plan(self, position: VenuePosition, track: PriceTrack | None) -> Reached:
         """When the venue would close this position, or warn of that; a pool of several is followed price by price."""
         account, symbol = self._account, position.instrument.symbol
-        if track is None or not account.tiers(symbol):
+        if track is None or not self._maintenance.tiers(symbol):
             return NEVER
         asset, calls = position.instrument.quote, self._warns((symbol, position.side))
         if account.margin_mode == "cross" and (account.collateral is not None or len(account.pool(asset)) > 1):
             for other in account.pool(asset):
                 name = other.instrument.symbol
                 known = self._plans.get((name, other.side))
-                if known is not None and account.tiers(name) and self._symbols[name].mark is not None:
+                if known is not None and self._maintenance.tiers(name) and self._symbols[name].mark is not None:
                     return known
             return self._joint.falls_short(asset, self._since, calls=calls)
         sign = -1 if position.qty > 0 else 1
         ahead = track.worst_ahead(sign, self._since)
-        if ahead is not None and account.bears(position, ahead[0], calls=calls):
+        if ahead is not None and self._maintenance.bears(position, ahead[0], calls=calls):
             return ahead[1]
-        exact = account.liquidation_price(position, calls=calls)
+        exact = self._maintenance.liquidation_price(position, calls=calls)
         return NEVER if exact is None else track.reaches(exact, sign, self._since)
 
     def _warns(self, key: PositionKey) -> bool:
         """Whether the next thing that happens to a position that loses is a margin call."""
-        return key not in self._warned and bool(self._account.tiers(key[0], calls=True))
+        return key not in self._warned and bool(self._maintenance.tiers(key[0], calls=True))
 
     def _positions(self, symbol: str) -> list[VenuePosition]:
         if not self._account.hedged:
@@ -375,8 +379,8 @@ class Settlement:
         """Tell each strategy that has a share."""
         mark = self.mark(position.instrument.symbol, at)
         assert mark is not None, "a position without a mark is never planned"
-        maintenance, balance = self._account.covered(position)
-        ends = self._account.liquidation_price(position)
+        maintenance, balance = self._maintenance.covered(position)
+        ends = self._maintenance.liquidation_price(position)
         for owner, qty in self.shares.of((position.instrument.symbol, position.side), position.qty):
             self._emit(MarginCall(*self._keys(position, owner, at), qty, mark, maintenance, balance, ends), None)
 
@@ -397,7 +401,7 @@ class Settlement:
         position = account.positions[key]
         if account.margin_mode == "isolated":
             self._expire_orders(key[0], at)
-            price = account.bankruptcy_price(position)
+            price = self._maintenance.bankruptcy_price(position)
             self._close(position, "liquidation", price, abs(position.qty), ZERO, at)
             return
         self._expire_orders(None, at)

@@ -107,7 +107,7 @@ def test_modes_are_switched_while_nothing_is_held_and_refused_while_something_is
 
 def test_a_switch_is_refused_while_an_order_holds_margin() -> None:
     account = venue_account()
-    account.hold("o1", "USDT", D(1))
+    account.holds.set_aside("o1", "USDT", D(1))
     assert account.set_margin_mode("cross") == "margin_mode"
 
 

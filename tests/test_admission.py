@@ -178,8 +178,8 @@ def test_a_refused_order_holds_nothing_and_keeps_no_client_id() -> None:
     refusal = admission.refusal(crossing, market, 0)
     assert refusal is not None
     assert refusal.code == -5022
-    admission._account.release(crossing.terms.id)
-    assert admission._account.locked("USDT") == 0
+    admission._account.holds.give_back(crossing.terms.id)
+    assert admission._account.holds.of("USDT") == 0
     assert admission.refusal(order(), market, 0) is None
 
 

@@ -31,6 +31,7 @@ from core.portfolio import Portfolio
 from core.working import WorkingOrders
 from sim.account import VenueAccount
 from sim.collateral import SharedCollateral
+from sim.maintenance import Maintenance
 
 D = Decimal
 BTC = Instrument(venue="v", symbol="BTCUSDT", tick=D("0.1"), step=D("0.001"), base="BTC", quote="USDT")
@@ -104,7 +105,7 @@ def test_positions_bind_their_margin_at_the_ask_rate() -> None:
         assert free("USDT").quantize(D("0.01")) == D("76.91")
     position = venue.position("BTCUSDT")
     assert position is not None
-    kept, equity = venue.covered(position)
+    kept, equity = Maintenance(venue).covered(position)
     assert (kept, equity) == (D("199.596"), D("416.02"))
     assert (kept / equity * 100).quantize(D("0.01")) == D("47.98")
 
@@ -115,13 +116,13 @@ def test_what_is_owed_counts_at_the_ask_rate() -> None:
     venue.mark_of = {**MARKS, "BTCUSDT": D(19200)}.get
     position = venue.position("BTCUSDT")
     assert position is not None
-    assert venue.covered(position)[1] == D("21.01")
+    assert Maintenance(venue).covered(position)[1] == D("21.01")
 
 
 def test_what_an_order_holds_of_one_asset_is_missing_in_every_other() -> None:
     """76.525 less an order that holds 10 USDT: 10 x 0.99495."""
     venue = venue_side()
-    venue.hold("o", "USDT", D(10))
+    venue.holds.set_aside("o", "USDT", D(10))
     assert venue.free("USDC") == D("76.525") - D("9.9495")
 
 
@@ -191,7 +192,7 @@ def test_at_the_price_that_both_sides_name_the_account_covers_its_maintenance_ex
     ours.portfolio.marks["v", "BTCUSDT"], ours.portfolio.marks["v", "ETHUSDC"] = 20000.0, 600.0
     position = venue.position("BTCUSDT")
     assert position is not None
-    found = venue.liquidation_price(position)
+    found = Maintenance(venue).liquidation_price(position)
     assert found == ours.margin.liquidation_price("v", "BTCUSDT")
     assert abs(venue.free("USDT") - ours.margin.free("v", "USDT")) < D("1e-20")
     if found is not None:
@@ -223,7 +224,7 @@ def test_after_a_liquidation_what_all_assets_are_worth_is_never_below_zero() -> 
 def test_sharing_is_refused_where_the_venue_does(mode: Any, usdt: str, holds: bool, case: str | None) -> None:
     account = VenueAccount("linear", {"USDT": D(usdt)}, leverage={}, margin_mode=mode)
     if holds:
-        account.hold("o", "USDT", D(1))
+        account.holds.set_aside("o", "USDT", D(1))
     assert account.set_collateral(SharedCollateral(TERMS, PRICES)) == case
 
 

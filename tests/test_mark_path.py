@@ -12,6 +12,7 @@ from core.instruments import Instrument
 from core.margin import ContractTerms, tiers_of
 from core.margin import WrittenTier as Row
 from sim.account import VenueAccount
+from sim.maintenance import Maintenance
 from sim.mark_path import INF, LOOK_ROWS, PriceTrack
 
 D = Decimal
@@ -94,6 +95,6 @@ def test_a_position_bears_the_marks_on_this_side_of_its_liquidation_price(
     symbol = Instrument("v", "X", D("0.1"), D("0.001"), "X", "USDT")
     account.open_position(symbol, D(steps) / 1000, D(entry))
     position = account.positions["X", "net"]
-    price = account.liquidation_price(position)
+    price = Maintenance(account).liquidation_price(position)
     sign = 1 if steps > 0 else -1
-    assert account.bears(position, D(mark)) == (price is None or sign * (D(mark) - price) > 0)
+    assert Maintenance(account).bears(position, D(mark)) == (price is None or sign * (D(mark) - price) > 0)

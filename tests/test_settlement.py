@@ -25,6 +25,7 @@ from sim.account import VenueAccount
 from sim.bar_cursor import TapeCursor
 from sim.bar_market import BarMarket
 from sim.exchange import ExecutionSimulator
+from sim.maintenance import Maintenance
 from sim.mark_basis import shifted
 from sim.mark_path import INF, NEVER, Reached, fallback_of, track_of
 from sim.models import NOTHING
@@ -462,7 +463,7 @@ def test_a_mark_bar_never_passes_a_liquidation_price_unseen(
     venue.run(0)
     position = venue.account.position("X")
     assert position is not None
-    price = venue.account.liquidation_price(position)
+    price = Maintenance(venue.account).liquidation_price(position)
     assert price is not None
     hit = [
         i for i, (_, high, low, _) in enumerate(rows)
