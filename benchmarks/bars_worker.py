@@ -50,8 +50,11 @@ STAGES = (
         "simulated venue",
         (
             "sim/exchange",
+            "sim/matching",
             "sim/bar_",
             "sim/account",
+            "sim/order_holds",
+            "sim/maintenance",
             "sim/admission",
             "sim/validation",
             "sim/combin",

@@ -23,7 +23,7 @@ def amend(exchange: Any, request: tuple[str, Decimal | None, Decimal, OwnerKeys]
         local = exchange.local_at(keys[4], at)
         exchange.emit(AmendRejected(local, at, *keys, order_id, answer.code, answer.message), order)
     elif qty <= order.filled:
-        exchange.cancel_order(order, at, "amend")
+        exchange.matching.cancel(order, at, "amend")
     else:
         _change(exchange, order, price, qty, at)
 
@@ -46,7 +46,7 @@ def _change(exchange: Any, order: VenueOrder, price: Decimal | None, qty: Decima
         order.qty, order.limit, order.limit_mantissa = before
         admission.affords(order, market, None)
         answer = admission.refused(failed)
-        head: EventKeys = exchange.keys(order, at)
+        head: EventKeys = exchange.matching.keys(order, at)
         exchange.emit(AmendRejected(*head, answer.code, answer.message), order)
         return
     less = price == before[1] and qty < before[0]
@@ -57,9 +57,9 @@ def _change(exchange: Any, order: VenueOrder, price: Decimal | None, qty: Decima
         market.remove(order)
     ahead = market.queue_ahead(order) if keeps else market.ahead_at(order)
     admission.amended(order, at)
-    stamps: EventKeys = exchange.keys(order, at)
+    stamps: EventKeys = exchange.matching.keys(order, at)
     exchange.emit(OrderAmended(*stamps, price, qty, None if ahead is None else float(ahead)), order)
     if order.waits_for_trigger:
         market.place(order, at)
     elif not keeps:
-        exchange.enter(order, market, at)
+        exchange.matching.enter(order, market, at)

@@ -2,7 +2,7 @@
 
 Where our orders meet a bar: takers at their arrival (or carried to an open), resting limits by their share of the path
 strictly through their price, stops by the gap rule or at the crossing. What is written here happens at the venue, in
-engine time; the exchange decides who may trade, this decides at what price and how much.
+engine time; `sim.matching` decides who may trade, this decides at what price and how much.
 """
 
 from __future__ import annotations
@@ -68,11 +68,11 @@ class BarCursor(Protocol):
 class BarMarket:
     """Matches the working orders of one symbol against its bars."""
 
-    def __init__(self, instrument: Instrument, models: Models, cursor: BarCursor, exchange: Any) -> None:
+    def __init__(self, instrument: Instrument, models: Models, cursor: BarCursor, matching: Any) -> None:
         self.instrument = instrument
         self.models = models
         self.cursor = cursor
-        self._exchange = exchange
+        self._matching = matching
         self.scale = max(cursor.price_scale, decimals_of(instrument.tick))
         self._factor = 10 ** (self.scale - cursor.price_scale)
         self._unit = 10.0**self.scale
@@ -95,7 +95,7 @@ class BarMarket:
         self._effects: list[tuple[int, int, int, int, VenueOrder, int, Segment | None]] = []
         self._count = 0
 
-    # --- what the exchange asks -------------------------------------------------------------------------------------
+    # --- what matching asks -----------------------------------------------------------------------------------------
 
     def next_at(self) -> int:
         """Engine time of the next thing that happens here to our orders; INF without orders."""
@@ -195,32 +195,32 @@ class BarMarket:
 
     def take(self, order: VenueOrder, at: int, reference: Exact | None = None) -> None:
         """A taker meets the bar at `at`: price reference x (1 + side x (half spread + impact)), away from us."""
-        exchange, instrument, reason = self._exchange, self.instrument, None
+        matching, instrument, reason = self._matching, self.instrument, None
         ref = self.price(at) if reference is None else reference
         if ref is None:
-            exchange.rest_taker(order, at)
+            matching.rest_taker(order, at)
             return
-        wanted = exchange.may_fill(order)
+        wanted = matching.may_fill(order)
         room = self._room()
         steps = wanted if wanted <= room else room
         if steps < wanted and order.terms.tif == "fok":
             steps = 0
         if steps > 0:
             price = self._taker_price(order, ref / self._unit, steps * instrument.step_float, at)
-            bound = exchange.admission.taker_bound(order, self, at)
+            bound = matching.admission.taker_bound(order, self, at)
             if bound is not None and order.sign * (price - bound[0]) > 0:
                 reason, steps = bound[1], 0
             elif order.limit is not None and order.sign * (price - order.limit) > 0:
                 steps = 0
             else:
-                steps = exchange.affordable(order, price, steps)
+                steps = matching.affordable(order, price, steps)
         if steps > 0:
             self._taken += steps
             if self._impact is not None:
                 self._impact.remember(order.terms.side, steps * instrument.step_float, at)
             qty = instrument.step * steps
-            exchange.fill(order, at, price, qty, "taker", self.decimal(ref), "bar", self._cause(), None)
-        exchange.rest_taker(order, at, reason)
+            matching.fill(order, at, price, qty, "taker", self.decimal(ref), "bar", self._cause(), None)
+        matching.rest_taker(order, at, reason)
 
     def crosses(self, order: VenueOrder, at: int) -> bool:
         """Whether a limit order would take at `at`: compared with the price a taker pays before impact (F13)."""
@@ -237,7 +237,7 @@ class BarMarket:
         ref = self.price(at)
         if ref is None:
             return False
-        wanted = self._exchange.may_fill(order)
+        wanted = self._matching.may_fill(order)
         if wanted == 0 or wanted > self._room():
             return False
         qty = float(self.instrument.step * wanted)
@@ -270,7 +270,7 @@ class BarMarket:
         path = self._path
         if path is None:
             bar = self.bar
-            held = self._exchange.held_sign(self.instrument.symbol)
+            held = self._matching.held_sign(self.instrument.symbol)
             vertices = path_of(self.models.bars.path, bar.open, bar.high, bar.low, bar.close, held)
             path = self._path = BarPath(vertices, bar.open_time, self.cursor.interval_ns)
         return path
@@ -335,16 +335,16 @@ class BarMarket:
         crossed = order.trail_level if order.trail or order.trail_ppm else order.trigger
         reference: Exact = self.bar.open if at == self.bar.open_time else crossed
         order.plan += 1
-        self._exchange.fire(order, at, reference)
+        self._matching.fire(order, at, reference)
 
     def _fill_resting(self, order: VenueOrder, segment: Segment) -> None:
-        wanted = self._exchange.may_fill(order)
+        wanted = self._matching.may_fill(order)
         steps = self._claim(segment, wanted)
         if steps > 0:
             assert order.limit is not None
             qty = self.instrument.step * steps
-            self._exchange.fill(order, segment.at, order.limit, qty, "maker", order.limit, "bar", self._cause(), None)
-            self._exchange.after_match(order, segment.at)
+            self._matching.fill(order, segment.at, order.limit, qty, "maker", order.limit, "bar", self._cause(), None)
+            self._matching.linked.after_match(order, segment.at)
 
     def _claim(self, segment: Segment, wanted: int) -> int:
         """Steps of the segment's share that own orders have not taken yet; what is taken is gone, in path order."""

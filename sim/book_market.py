@@ -20,6 +20,7 @@ from sim.book_rows import CODES, INF, MANTISSA_MAX
 from sim.books import Books, Effect
 from sim.kernel_state import NOBODY
 from sim.models import Models
+from sim.self_trade import meet
 from sim.trailing_day import TrailingDay
 from sim.venue_order import Cause, VenueOrder
 
@@ -38,13 +39,13 @@ class BookMarket:
     """The rule of what is paid by a law instead of a level: F2 where the book is used up."""
 
     def __init__(
-        self, instrument: Instrument, models: Models, books: Books, exchange: Any, tapes: Mapping[Any, Rows]
+        self, instrument: Instrument, models: Models, books: Books, matching: Any, tapes: Mapping[Any, Rows]
     ) -> None:
         """`tapes` by kind; the finest makes the book, prints come from `trades` beside it."""
         self.instrument = instrument
         self.models = models
         self._books = books
-        self._exchange = exchange
+        self._matching = matching
         self.finest = next(kind for kind in FINEST if kind in tapes)
         used = [tapes[kind] for kind in dict.fromkeys((self.finest, "trades")) if kind in tapes]
         self.scale = max([decimals_of(instrument.tick), *(tape.price_scale for tape in used)])
@@ -85,7 +86,7 @@ class BookMarket:
         """The kernel's record of this market."""
         return self._books.state.markets[self.number]
 
-    # --- what the exchange asks -------------------------------------------------------------------------------------
+    # --- what matching asks -----------------------------------------------------------------------------------------
 
     def next_at(self) -> int:
         """The cursor of all books knows when something happens here; this market alone knows of triggers that were
@@ -103,7 +104,7 @@ class BookMarket:
         fired, self._fired = self._fired, []
         for order in fired:
             if order.is_open:
-                self._exchange.fire(order, at, self.price(at))
+                self._matching.fire(order, at, self.price(at))
 
     def price(self, at: int) -> int | None:
         """The last print, else the middle of the touch; mantissa."""
@@ -157,8 +158,8 @@ class BookMarket:
         What rests of our own counts as the order's self-trade mode has it: as liquidity, as nothing, or as the end.
         """
         wanted = self._wanted(order)
-        bound = self._exchange.admission.taker_bound(order, self, at)
-        mode = self._exchange.prevention(order)
+        bound = self._matching.admission.taker_bound(order, self, at)
+        mode = self._matching.prevention(order)
         state, b = self._books.state, self._opposite(order)
         found, i = 0, int(state.books[b]["count"]) - 1
         own = [self._by_slot[slot] for slot in self._line(b)]
@@ -175,7 +176,7 @@ class BookMarket:
                 return 0 < wanted <= found + min(free, int(ahead / self._step + 1e-9) * self._step)
             found += free
             if mode == "none":
-                found += sum(self._exchange.may_fill(other) * self._step for other in resting)
+                found += sum(self._matching.may_fill(other) * self._step for other in resting)
             own = own[len(resting) :]
             i -= price == level
         return 0 < wanted <= found
@@ -255,7 +256,7 @@ class BookMarket:
 
     def take(self, order: VenueOrder, at: int, reference: Any = None) -> None:
         """F2: a taker consumes what is available, best price first, and meets our own orders at their queue place."""
-        bound = self._exchange.admission.taker_bound(order, self, at)
+        bound = self._matching.admission.taker_bound(order, self, at)
         books, b = self._books, self._opposite(order)
         i, reason = books.counts.item(b) - 1, None
         while self._wanted(order) > 0:
@@ -277,14 +278,14 @@ class BookMarket:
             i -= here >= 0
         if reason is None:
             reason = self._exhaust(order, b, bound, at)
-        self._exchange.rest_taker(order, at, reason)
+        self._matching.rest_taker(order, at, reason)
 
     # --- what the books tell ----------------------------------------------------------------------------------------
 
     def before_rows(self) -> None:
         """The positions that limit reducing orders, as the venue's ledger has them."""
         for side in ROOMS:
-            held = self._exchange.account.position_qty(self.instrument.symbol, side)
+            held = self._matching.account.position_qty(self.instrument.symbol, side)
             self._market[side] = int(held.scaleb(self.size_scale))
 
     def filled(self, effect: Effect, at: int) -> VenueOrder:
@@ -292,26 +293,26 @@ class BookMarket:
 
         Not where another of its group has traded in the same row: of one-cancels-the-other only the first trades.
         """
-        self._exchange.revealed()
+        self._matching.revealed()
         order = self._by_slot[effect.slot]
         assert order.limit is not None, "only limit orders rest"
-        if self._exchange.is_void(order):
+        if self._matching.linked.is_void(order):
             return order
         printed = effect.rule != "crossed"
         cause = (self._tape_ids["prints" if printed else "book"], effect.row, at)
         ahead = None if effect.ahead < 0 else effect.ahead * 10.0**-self.size_scale
-        self._exchange.fill(
+        self._matching.fill(
             order, at, order.limit, self._qty(effect.size), "maker", order.limit, effect.rule, cause, ahead
         )
         return order
 
     def after_fill(self, order: VenueOrder, at: int) -> None:
         """What the fills of one row leave void."""
-        self._exchange.after_match(order, at)
+        self._matching.linked.after_match(order, at)
 
     def fired(self, slot: int) -> None:
         """A print pulled this trigger; it acts after the data of its moment."""
-        self._exchange.revealed()
+        self._matching.revealed()
         self._fired.append(self._by_slot[slot])
 
     # --- walking ----------------------------------------------------------------------------------------------------
@@ -326,10 +327,10 @@ class BookMarket:
         if size <= 0:
             return True
         price = self.decimal(abs(int(state.levels[b, i]["key"])))
-        paid: int = self._exchange.affordable(order, price, size // self._step) * self._step
+        paid: int = self._matching.affordable(order, price, size // self._step) * self._step
         if paid > 0:
             kernel_levels.take(self._market, state.levels[b, i], float(paid), at)
-            self._exchange.fill(order, at, price, self._qty(paid), "taker", price, "walk", self._book_cause(at), None)
+            self._matching.fill(order, at, price, self._qty(paid), "taker", price, "walk", self._book_cause(at), None)
         return paid == size
 
     def _meet_own(self, order: VenueOrder, b: int, key: int, i: int, at: int) -> bool:
@@ -354,7 +355,7 @@ class BookMarket:
             paid = walk(ahead) if i >= 0 and ahead > 0 else True
             if not paid or self._wanted(order) <= 0:
                 break
-            self._exchange.meet(order, resting, at)
+            meet(self._matching, order, resting, at)
             if slot in self._by_slot:
                 state.own[slot]["leaves"] = self._units(resting.leaves)
         else:
@@ -384,12 +385,12 @@ class BookMarket:
             return None
         if bound is not None and _beyond(bound, order, price):
             return bound[1]
-        paid = self._exchange.affordable(order, price, size // self._step) * self._step
+        paid = self._matching.affordable(order, price, size // self._step) * self._step
         if paid > 0:
             if self._impact is not None:
                 self._impact.remember(order.terms.side, float(self._qty(paid)), at)
             cause = self._book_cause(at)
-            self._exchange.fill(order, at, price, self._qty(paid), "taker", reference, self.taker_rule, cause, None)
+            self._matching.fill(order, at, price, self._qty(paid), "taker", reference, self.taker_rule, cause, None)
         return None
 
     def _price_with_impact(self, order: VenueOrder, reference: Decimal, size: int, half: float, at: int) -> Decimal:
@@ -416,7 +417,7 @@ class BookMarket:
         return float(books.quantities.item(b, i))
 
     def _wait(self, order: VenueOrder, own: Any) -> None:
-        """A trigger that waits for the last price; others are pulled by the exchange."""
+        """A trigger that waits for the last price; others are pulled by mark or index prices."""
         own["rises"] = order.trigger_sign
         own["trigger"] = _fitting(order.trigger)
         own["trail"] = _fitting(order.trail)
@@ -463,7 +464,7 @@ class BookMarket:
     def _wanted(self, order: VenueOrder) -> int:
         if not order.is_open:
             return 0
-        return int(self._exchange.may_fill(order)) * self._step
+        return int(self._matching.may_fill(order)) * self._step
 
     def _within(self, order: VenueOrder, price: int) -> bool:
         return order.limit is None or order.sign * (price - order.limit_mantissa) <= 0

@@ -72,12 +72,12 @@ def settle(
         exchange.account,
         symbols,
         forced_ids=exchange.rules.forced_ids,
-        expire_orders=exchange.expire_orders,
+        expire_orders=exchange.matching.expire_orders,
         **doors,
     )
     for cursor, track in pushed:
         cursor.revealed = partial(_reveal, settlement, track)
-    exchange.settlement = settlement
+    exchange.matching.settlement = settlement
 
 
 def said_of_contracts(plan: Plan, venue: VenuePlan, tapes: Sequence[Rows]) -> list[str]:
@@ -148,7 +148,7 @@ def _mark(
     exchange: ExecutionSimulator, symbol: str, models: Models, own: Mapping[str, Rows]
 ) -> tuple[PriceTrack | None, bool]:
     """The mark of a symbol, and whether it follows the symbol's own bars."""
-    path, held = models.bars.path, partial(exchange.held_sign, symbol)
+    path, held = models.bars.path, partial(exchange.matching.held_sign, symbol)
     if "marks" in own:
         if _too_long(own):
             return fallback_of(shifted(own["bars"].load(), own["marks"].load()), path, held), True

@@ -13,8 +13,8 @@ from sim.venue_order import VenueOrder
 class LinkedOrders:
     """The linked orders of one venue, in order of arrival."""
 
-    def __init__(self, exchange: Any) -> None:
-        self._exchange = exchange
+    def __init__(self, matching: Any) -> None:
+        self._matching = matching
         self.reducers: dict[str, VenueOrder] = {}
         """Open orders that only reduce, by our id."""
         self._groups: dict[str, list[VenueOrder]] = {}
@@ -30,7 +30,7 @@ class LinkedOrders:
         if order.terms.oco is not None and (order.filled or order.triggered):
             for other in self._groups.pop(order.terms.oco, ()):
                 if other is not order and other.is_open:
-                    self._exchange.expire(other, at, "oco")
+                    self._matching.expire(other, at, "oco")
         if self.reducers:
             self.void_reducers(at, order.terms.symbol)
 
@@ -39,8 +39,8 @@ class LinkedOrders:
         for order in list(self.reducers.values()):
             if order.terms.close_position and order.waits_for_trigger:
                 continue  # it has no size of its own before it fires
-            if symbol in (None, order.terms.symbol) and order.is_open and not self._exchange.may_fill(order):
-                self._exchange.expire(order, at, "reduce_only")
+            if symbol in (None, order.terms.symbol) and order.is_open and not self._matching.may_fill(order):
+                self._matching.expire(order, at, "reduce_only")
 
     def is_void(self, order: VenueOrder) -> bool:
         """Whether another order of its group has traded already: of those only one does."""

@@ -29,21 +29,21 @@ def books_over(tapes: Sequence[Rows]) -> Books:
 
 
 def market_of(
-    instrument: Instrument, models: Models, tapes: Sequence[Rows], cursor: Any, books: Books, exchange: Any
+    instrument: Instrument, models: Models, tapes: Sequence[Rows], cursor: Any, books: Books, matching: Any
 ) -> BarMarket | BookMarket:
     """A book, quotes or prints where the run has them, else bars."""
     own = {tape.kind: tape for tape in tapes_of(instrument.venue, instrument.symbol, tapes)}
     if own.keys() & set(FINEST):
-        return over_books(instrument, models, books, exchange, own)
-    return BarMarket(instrument, models, cursor, exchange)
+        return over_books(instrument, models, books, matching, own)
+    return BarMarket(instrument, models, cursor, matching)
 
 
 def over_books(
-    instrument: Instrument, models: Models, books: Books, exchange: Any, tapes: Mapping[Any, Rows]
+    instrument: Instrument, models: Models, books: Books, matching: Any, tapes: Mapping[Any, Rows]
 ) -> BookMarket:
     """A market over tapes of a book, of quotes, or of prints alone."""
     kind = BookMarket if tapes.keys() & set(FINEST[:3]) else PrintMarket
-    return kind(instrument, models, books, exchange, tapes)
+    return kind(instrument, models, books, matching, tapes)
 
 
 def preset_of(venue: str, tapes: Sequence[Rows]) -> str:

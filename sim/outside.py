@@ -137,7 +137,7 @@ class RowByRow:
 
     def next_moment(self) -> int:
         """Engine time of the next thing that concerns us, or of the next row of a book that holds an order of ours."""
-        self._exchange.revealed()
+        self._exchange.matching.revealed()
         moment, books = self._exchange.next_moment(), self._exchange.books
         return min(moment, books.next_row_at()) if books.owners else moment
 
@@ -170,10 +170,10 @@ def simulated_venues(
         for key, instrument in plan.instruments.items():
             if key[0] == venue.name:
                 models = choose(venue.simulation, key[1], defaults)
-                exchange.add_market(market_of(instrument, models, tapes, cursors.get(key), books, exchange))
+                exchange.add_market(market_of(instrument, models, tapes, cursors.get(key), books, exchange.matching))
         chosen = partial(choose, venue.simulation, defaults=defaults)
         settle(exchange, chosen, tapes, cursors, **doors)
-        exchange.admission.price_of = ReferencePrices(exchange.settlement)
+        exchange.admission.price_of = ReferencePrices(exchange.matching.settlement)
         made.append((exchange, line))
     return made
 

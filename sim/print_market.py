@@ -28,9 +28,9 @@ class PrintMarket(BookMarket):
     taker_rule = "participation"
 
     def __init__(
-        self, instrument: Instrument, models: Models, books: Books, exchange: Any, tapes: Mapping[Any, Rows]
+        self, instrument: Instrument, models: Models, books: Books, matching: Any, tapes: Mapping[Any, Rows]
     ) -> None:
-        super().__init__(instrument, models, books, exchange, tapes)
+        super().__init__(instrument, models, books, matching, tapes)
         self._taken: list[tuple[int, int]] = []
         """(engine time, size) of our takers, who share a window's volume."""
 
@@ -59,12 +59,12 @@ class PrintMarket(BookMarket):
         self._meet_better(order, last, at)
         size = min(self._wanted(order), self._room(at)) if last is not None else 0
         if last is not None and size > 0:
-            bound = self._exchange.admission.taker_bound(order, self, at)
+            bound = self._matching.admission.taker_bound(order, self, at)
             filled = order.filled
             reason = self._take_priced(order, last, size, self._half(last), bound, at)
             if order.filled > filled:
                 self._taken.append((at, self._units(order.filled - filled)))
-        self._exchange.rest_taker(order, at, reason)
+        self._matching.rest_taker(order, at, reason)
 
     def _meet_better(self, order: VenueOrder, last: Decimal | None, at: int) -> None:
         """F14: orders of our own that rest at a better price than a taker would pay are met before."""

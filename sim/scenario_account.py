@@ -107,13 +107,13 @@ def settle(
         exchange.account,
         symbols,
         forced_ids=exchange.rules.forced_ids,
-        expire_orders=exchange.expire_orders,
+        expire_orders=exchange.matching.expire_orders,
         **doors,
     )
     settlement.shares = OneTrader()
     for key, position in exchange.account.positions.items():
         settlement.shares.add(key, OWNER, position.qty)
-    exchange.settlement = settlement
+    exchange.matching.settlement = settlement
     return settlement
 
 
@@ -177,7 +177,7 @@ def _fallback(exchange: ExecutionSimulator, symbol: str, models: Models, tapes: 
     found = None
     for tape in tapes:
         if len(tape):
-            found = fallback_of(tape, models.bars.path, lambda: exchange.held_sign(symbol)) or found
+            found = fallback_of(tape, models.bars.path, lambda: exchange.matching.held_sign(symbol)) or found
     return found
 
 

@@ -271,7 +271,7 @@ class _Run:
         )
 
     def _state(self, at: int) -> dict[str, Any]:
-        account, settlement = self.exchange.account, self.exchange.settlement
+        account, settlement = self.exchange.account, self.exchange.matching.settlement
         if settlement is not None:
             settlement.time = at
 
@@ -283,7 +283,7 @@ class _Run:
             if isinstance(market, BookMarket):
                 known = market.price(at)
                 return None if known is None else market.decimal(known)
-            held = self.exchange.held_sign(symbol)
+            held = self.exchange.matching.held_sign(symbol)
             return last_price(self._tapes[symbol], self._models(symbol).bars.path, held, at)
 
         return {

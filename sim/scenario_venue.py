@@ -106,12 +106,14 @@ def venue_of(
     )
     for symbol, instrument in instruments.items():
         if books[symbol]:
-            exchange.add_market(over_books(instrument, models(symbol), exchange.books, exchange, dict(books[symbol])))
+            exchange.add_market(
+                over_books(instrument, models(symbol), exchange.books, exchange.matching, dict(books[symbol]))
+            )
         else:
-            exchange.add_market(BarMarket(instrument, models(symbol), TapeCursor(tapes[symbol]), exchange))
+            exchange.add_market(BarMarket(instrument, models(symbol), TapeCursor(tapes[symbol]), exchange.matching))
     own = {symbol: [tapes[symbol], *books[symbol].values()] for symbol in instruments}
     settle(exchange, scenario, {symbol: models(symbol) for symbol in instruments}, own, local_at=local_at, emit=emit)
-    exchange.admission.price_of = ReferencePrices(exchange.settlement, price_rows(scenario))
+    exchange.admission.price_of = ReferencePrices(exchange.matching.settlement, price_rows(scenario))
     return exchange
 
 

@@ -7,32 +7,32 @@ from typing import Any
 from sim.venue_order import VenueOrder
 
 
-def meet(exchange: Any, taker: VenueOrder, resting: VenueOrder, at: int) -> None:
+def meet(matching: Any, taker: VenueOrder, resting: VenueOrder, at: int) -> None:
     """The taker's mode decides; the resting order's events come before the taker's.
 
     `none`: they trade, both fees are charged, and the print is not fed back to the book. `expire_maker`: the resting
     order ends. `expire_taker`: what is left of the taker ends. `expire_both`. `decrement` (and `transfer`, which
     within one account is the same): both lose the smaller quantity, the smaller order ends, both where they are equal.
     """
-    mode = exchange.prevention(taker)
+    mode = matching.prevention(taker)
     if mode == "none":
-        step = exchange.markets[taker.terms.symbol].instrument.step
-        qty = step * min(exchange.may_fill(taker), exchange.may_fill(resting))
+        step = matching.markets[taker.terms.symbol].instrument.step
+        qty = step * min(matching.may_fill(taker), matching.may_fill(resting))
         if qty <= 0:  # it only reduces, and the walk has closed what it could reduce
-            exchange.after_match(resting, at)
+            matching.linked.after_match(resting, at)
             return
         cause = ("own", 0, at)
         price = resting.limit
-        exchange.fill(resting, at, price, qty, "maker", price, "self", cause, None)
-        exchange.fill(taker, at, price, qty, "taker", price, "self", cause, None)
+        matching.fill(resting, at, price, qty, "maker", price, "self", cause, None)
+        matching.fill(taker, at, price, qty, "taker", price, "self", cause, None)
         return
     ours, theirs = resting.leaves, taker.leaves
     if mode in ("decrement", "transfer"):
         both = min(ours, theirs)
-        exchange.prevent(resting, both, at, ends=ours == both)
-        exchange.prevent(taker, both, at, ends=theirs == both)
+        matching.prevent(resting, both, at, ends=ours == both)
+        matching.prevent(taker, both, at, ends=theirs == both)
         return
     if mode in ("expire_maker", "expire_both"):
-        exchange.prevent(resting, ours, at, ends=True)
+        matching.prevent(resting, ours, at, ends=True)
     if mode in ("expire_taker", "expire_both"):
-        exchange.prevent(taker, theirs, at, ends=True)
+        matching.prevent(taker, theirs, at, ends=True)

@@ -197,11 +197,11 @@ class Venue:
         settled = {}
         for name, own in symbols.items():
             parts = dict(own)
-            market = BarMarket(instruments[name], NOTHING, TapeCursor(parts.pop("bars")), self.exchange)
+            market = BarMarket(instruments[name], NOTHING, TapeCursor(parts.pop("bars")), self.exchange.matching)
             self.exchange.add_market(market)
             settled[name] = SettledSymbol(instruments[name], **parts)
-        self.settlement = self.exchange.settlement = Settlement(
-            "v", self.account, settled, forced_ids=RULES.forced_ids, expire_orders=self.exchange.expire_orders,
+        self.settlement = self.exchange.matching.settlement = Settlement(
+            "v", self.account, settled, forced_ids=RULES.forced_ids, expire_orders=self.exchange.matching.expire_orders,
             local_at=lambda _, at: at, emit=self._emit,
         )  # fmt: skip
         known = {("v", name): one for name, one in instruments.items()}
