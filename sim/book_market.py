@@ -6,7 +6,7 @@ walks it, an order comes to rest at its place in the queue, a trigger begins to 
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Mapping
 from decimal import Decimal
 from fractions import Fraction
@@ -16,15 +16,14 @@ from typing import Any
 from core.instruments import Instrument, decimals_of
 from core.tape import Rows
 from sim import kernel_levels, kernel_state
-from sim.book_rows import CODES, INF, MANTISSA_MAX
+from sim.book_rows import CODES, INF
 from sim.books import Books, Effect
-from sim.kernel_state import NOBODY
 from sim.models import Models
+from sim.order_lines import ROOMS, OrderLines, fitting
 from sim.self_trade import meet
 from sim.trailing_day import TrailingDay
 from sim.venue_order import Cause, VenueOrder
 
-ROOMS = {"net": 0, "long": 1, "short": 2}
 CROSSED = {"displayed": kernel_state.DISPLAYED, "full": kernel_state.FULL, "none": kernel_state.NEVER}
 FINEST = ("l3", "depth", "quotes", "trades")
 """Kinds of tapes a market can be made of, finest first."""
@@ -58,10 +57,7 @@ class BookMarket:
         }
         self.orders: list[VenueOrder] = []
         """Working orders in order of arrival."""
-        self._slots: dict[str, int] = {}
-        self._by_slot: dict[int, VenueOrder] = {}
-        self._lines: tuple[list[int], list[int], list[int]] = ([], [], [])
-        """Slots of resting bids, of resting asks (best price first, then time), of what waits for the last price."""
+        self._own = OrderLines(self, books, self.number)
         self._fired: list[VenueOrder] = []
         self._impact = models.impact.memory()
         self._day = TrailingDay(tapes.get("trades"))
@@ -162,7 +158,7 @@ class BookMarket:
         mode = self._matching.prevention(order)
         state, b = self._books.state, self._opposite(order)
         found, i = 0, int(state.books[b]["count"]) - 1
-        own = [self._by_slot[slot] for slot in self._line(b)]
+        own = [self._own.orders[slot] for slot in self._line(b)]
         while found < wanted and (i >= 0 or own):
             level = abs(int(state.levels[b, i]["key"])) if i >= 0 else None
             met = own[0].limit_mantissa if own else None
@@ -172,7 +168,7 @@ class BookMarket:
             free = int(kernel_levels.available(self._market, state.levels[b, i], at)) if price == level else 0
             resting = [other for other in own if other.limit_mantissa == price]
             if resting and mode not in ("none", "expire_maker"):
-                ahead = float(state.own[self._slots[resting[0].terms.id]]["ahead"])
+                ahead = float(state.own[self._own.slots[resting[0].terms.id]]["ahead"])
                 return 0 < wanted <= found + min(free, int(ahead / self._step + 1e-9) * self._step)
             found += free
             if mode == "none":
@@ -194,7 +190,7 @@ class BookMarket:
 
     def queue_ahead(self, order: VenueOrder) -> Decimal | None:
         """External quantity ahead of a resting order, base units; None where it does not rest or nobody can know."""
-        slot = self._slots.get(order.terms.id)
+        slot = self._own.slots.get(order.terms.id)
         if slot is None or order.waits_for_trigger:
             return None
         return self._quantity_ahead(self._books.own_ahead.item(slot))
@@ -218,41 +214,23 @@ class BookMarket:
 
     def place(self, order: VenueOrder, at: int) -> None:
         """A limit order comes to rest at the end of its queue, or a trigger order begins to wait."""
-        terms, reduces, waits = order.terms, order.only_reduces, order.waits_for_trigger
-        key, placed, ahead = 0, INF, 0.0
-        if not waits:
-            key = _fitting(order.sign * order.limit_mantissa)
+        placed, ahead = INF, 0.0
+        if not order.waits_for_trigger:
             known = self._ahead(order)
             ahead = kernel_state.UNKNOWN if known is None else known
             if self.finest == "l3":
                 placed = int(self._market["last_row"]) + 1
-        room, leaves = ROOMS[terms.position_side], self._units(order.leaves)
-        slot = self._books.take_slot(
-            self, order.sign, key, leaves, reduces=reduces, room=room, placed=placed, ahead=ahead
-        )
-        self._slots[terms.id], self._by_slot[slot] = slot, order
+        self._own.add(order, self._units(order.leaves), placed, ahead)
         self.orders.append(order)
-        if waits:
-            self._wait(order, self._books.state.own[slot])
-        self._line_up(order, slot)
 
     def shrink(self, order: VenueOrder) -> None:
         """Less quantity, the same place (amend)."""
-        self._books.state.own[self._slots[order.terms.id]]["leaves"] = self._units(order.leaves)
+        self._books.state.own[self._own.slots[order.terms.id]]["leaves"] = self._units(order.leaves)
 
     def remove(self, order: VenueOrder) -> None:
         """The order is over, or it must be placed anew."""
-        slot = self._slots.pop(order.terms.id, None)
-        if slot is None:
-            return
-        self.orders.remove(order)
-        del self._by_slot[slot]
-        self._books.give_back(slot)
-        for which, line in enumerate(self._lines):
-            if slot in line:
-                place = line.index(slot)
-                del line[place]
-                self._chain(which, place)
+        if self._own.remove(order):
+            self.orders.remove(order)
 
     def take(self, order: VenueOrder, at: int, reference: Any = None) -> None:
         """F2: a taker consumes what is available, best price first, and meets our own orders at their queue place."""
@@ -294,7 +272,7 @@ class BookMarket:
         Not where another of its group has traded in the same row: of one-cancels-the-other only the first trades.
         """
         self._matching.revealed()
-        order = self._by_slot[effect.slot]
+        order = self._own.orders[effect.slot]
         assert order.limit is not None, "only limit orders rest"
         if self._matching.linked.is_void(order):
             return order
@@ -313,7 +291,7 @@ class BookMarket:
     def fired(self, slot: int) -> None:
         """A print pulled this trigger; it acts after the data of its moment."""
         self._matching.revealed()
-        self._fired.append(self._by_slot[slot])
+        self._fired.append(self._own.orders[slot])
 
     # --- walking ----------------------------------------------------------------------------------------------------
 
@@ -350,18 +328,18 @@ class BookMarket:
             return complete
 
         for slot in slots:
-            resting = self._by_slot[slot]
+            resting = self._own.orders[slot]
             ahead = max(0.0, float(state.own[slot]["ahead"]) - passed)
             paid = walk(ahead) if i >= 0 and ahead > 0 else True
             if not paid or self._wanted(order) <= 0:
                 break
             meet(self._matching, order, resting, at)
-            if slot in self._by_slot:
+            if slot in self._own.orders:
                 state.own[slot]["leaves"] = self._units(resting.leaves)
         else:
             paid = walk(None) if i >= 0 else True
         for slot in slots:
-            if slot in self._by_slot:
+            if slot in self._own.orders:
                 state.own[slot]["ahead"] = max(0.0, float(state.own[slot]["ahead"]) - passed)
         return paid
 
@@ -416,50 +394,9 @@ class BookMarket:
                 return None if self.finest == "quotes" else 0.0
         return float(books.quantities.item(b, i))
 
-    def _wait(self, order: VenueOrder, own: Any) -> None:
-        """A trigger that waits for the last price; others are pulled by mark or index prices."""
-        own["rises"] = order.trigger_sign
-        own["trigger"] = _fitting(order.trigger)
-        own["trail"] = _fitting(order.trail)
-        own["trail_ppm"] = order.trail_ppm
-        if order.trail or order.trail_ppm:
-            sign = order.trigger_sign
-            if not order.trigger:  # no activation price: the first print activates it
-                own["trigger"] = 0 if sign < 0 else INF
-            last = int(self._market["last_price"])
-            own["active"] = last > 0 and sign * last <= sign * int(own["trigger"])
-            own["best"] = last
-
-    def _line_up(self, order: VenueOrder, slot: int) -> None:
-        """Behind every resting order of a price as good; a waiting one behind all that wait."""
-        if not order.waits_for_trigger:
-            which = 0 if order.sign > 0 else 1
-            line, price = self._lines[which], order.sign * order.limit_mantissa
-            place = bisect_right(line, -price, key=lambda other: -order.sign * self._by_slot[other].limit_mantissa)
-        elif order.terms.trigger_by in (None, "last"):
-            which = 2
-            line, place = self._lines[which], len(self._lines[which])
-        else:
-            return
-        line.insert(place, slot)
-        self._chain(which, place)
-
-    def _chain(self, which: int, place: int) -> None:
-        """A line has changed at `place`: the records around it lead on as the line does, for the kernel to follow."""
-        books, line = self._books, self._lines[which]
-        slot = line[place] if place < len(line) else NOBODY
-        if place:
-            books.own_next[line[place - 1]] = slot
-        elif which < 2:
-            books.firsts[2 * self.number + which] = slot
-        else:
-            self._market["first_stop"] = slot
-        if slot != NOBODY:
-            books.own_next[slot] = line[place + 1] if place + 1 < len(line) else NOBODY
-
     def _line(self, b: int) -> list[int]:
         """Slots of our orders that rest in a book, in order; not to be changed by who asks."""
-        return self._lines[b - 2 * self.number]
+        return self._own.resting[b - 2 * self.number]
 
     def _wanted(self, order: VenueOrder) -> int:
         if not order.is_open:
@@ -476,7 +413,7 @@ class BookMarket:
         return 2 * self.number + 1 if order.sign > 0 else 2 * self.number
 
     def _units(self, qty: Decimal) -> int:
-        return _fitting(int(qty.scaleb(self.size_scale)))
+        return fitting(int(qty.scaleb(self.size_scale)))
 
     def _qty(self, units: int) -> Decimal:
         return Decimal(units).scaleb(-self.size_scale)
@@ -492,8 +429,3 @@ class BookMarket:
 
 def _beyond(bound: tuple[Decimal, str] | None, order: VenueOrder, price: Decimal) -> bool:
     return bound is not None and order.sign * (price - bound[0]) > 0
-
-
-def _fitting(number: int) -> int:
-    """What the arrays hold of it: a price or size beyond any of a tape stands for the largest there is."""
-    return min(max(number, -MANTISSA_MAX), MANTISSA_MAX)

@@ -19,9 +19,7 @@ from sim.kernel_state import (
     FILLS,
     FIRES,
     FULL_BOOK,
-    GROWTHS,
     INSURANCE,
-    NOBODY,
     RULES,
     TRADE,
     Rows,
@@ -33,7 +31,6 @@ LEVELS = 1024
 """Levels a side to begin with; a deeper book doubles them."""
 SLOTS = 32
 """Orders of ours to begin with; more double them."""
-NO_GROWTHS = np.zeros(GROWTHS, dtype=np.int64)
 
 
 class Effect(NamedTuple):
@@ -205,10 +202,8 @@ class Books:
 
     # --- slots of our orders ----------------------------------------------------------------------------------------
 
-    def take_slot(
-        self, market: Any, buys: int, key: int, leaves: int, *, reduces: bool, room: int, placed: int, ahead: float
-    ) -> int:
-        """A row of `own` for an order of this market; the arguments are its fields there, the others are 0."""
+    def take_slot(self, market: Any, *, reduces: bool) -> int:
+        """A row of `own` for an order of this market, for the market to fill in."""
         if not self._free:
             slots = len(self.state.own)
             self._hold(new_state(len(self.markets), self.state.levels.shape[1], 2 * slots, self.state))
@@ -217,9 +212,6 @@ class Books:
         self.owners[slot] = market
         if reduces:
             self.reducing[slot] = market
-        # All fields at once, in the order of `kernel_state.OWN`: one by one they cost ten times more.
-        head = (market.number, buys, key, leaves, reduces, room, placed, 0, NOBODY)
-        self.state.own[slot] = (*head, 0, 0, 0, 0, 0, 0, 0, 0, ahead, NO_GROWTHS)
         return slot
 
     def give_back(self, slot: int) -> None:

@@ -73,7 +73,7 @@ class PrintMarket(BookMarket):
             line = self._line(b)
             if not line:
                 return
-            resting = self._by_slot[line[0]]
+            resting = self._own.orders[line[0]]
             price = self._taker_price(order, 0, at)
             if not self._within(order, resting.limit_mantissa):
                 return
