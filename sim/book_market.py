@@ -59,6 +59,7 @@ class BookMarket:
         """Working orders in order of arrival."""
         self._own = OrderLines(self, books, self.number)
         self._fired: list[VenueOrder] = []
+        self._size_unit = 10.0**self.size_scale
         self._impact = models.impact.memory()
         self._day = TrailingDay(tapes.get("trades"))
         self._set_up()
@@ -195,9 +196,10 @@ class BookMarket:
             return None
         return self._quantity_ahead(self._books.own_ahead.item(slot))
 
-    def ahead_at(self, order: VenueOrder) -> Decimal | None:
-        """What `queue_ahead` would say if the order came to rest now; None for an order that never rests."""
-        return None if order.limit is None else self._quantity_ahead(self._ahead(order))
+    def ahead_at(self, order: VenueOrder) -> float | None:
+        """What `queue_ahead` would say if a limit order came to rest now."""
+        ahead = self._ahead(order)
+        return None if ahead is None else round(ahead, 6) / self._size_unit
 
     def levels(self, side: str, at: int) -> list[tuple[Decimal, Decimal, Decimal]]:
         """(price, displayed, available) of the bids (`buy`) or asks (`sell`), best first."""

@@ -13,7 +13,7 @@ from heapq import heappop, heappush
 from typing import Any
 
 from core.events import AmendRejected, CancelRejected, OrderAccepted, OrderRejected
-from core.orders import OrderStatus, OrderTerms
+from core.orders import ACCEPTED, PENDING_TRIGGER, OrderStatus
 from core.venue_rules import Request, VenueRules
 from sim.account import VenueAccount
 from sim.admission import Admission, Stamp
@@ -98,10 +98,8 @@ class ExecutionSimulator:
 
     def answer(self, at: int) -> None:
         """Requests that have arrived by `at`, in order of arrival."""
-        matching, requests, counters, tariff = self.matching, self._requests, self.admission.counters, self._tariff
-        matching.revealed()
-        if matching.settlement is not None:
-            matching.settlement.requests(at)
+        requests, counters, tariff = self._requests, self.admission.counters, self._tariff
+        self.matching.requests(at)
         while requests and requests[0][0] <= at:
             arrived, _, kind, payload, stamp = heappop(requests)
             if arrived >= tariff.until:
@@ -157,9 +155,10 @@ class ExecutionSimulator:
         if order.only_reduces:
             matching.linked.reducers[terms.id] = order
         waits = order.waits_for_trigger
-        order.status = OrderStatus.PENDING_TRIGGER if waits else OrderStatus.ACCEPTED
-        place = None if waits or (ahead := market.ahead_at(order)) is None else float(ahead)
-        self.emit(OrderAccepted(*matching.keys(order, at), terms.id, waits, place), order)
+        order.status = PENDING_TRIGGER if waits else ACCEPTED
+        ahead = None if waits or order.limit is None else market.ahead_at(order)
+        heard_at = self.local_at(terms.session, at)
+        self.emit(OrderAccepted(heard_at, at, *order.keys, terms.id, waits, ahead), order)
         if terms.tif == "gtd" and terms.good_till is not None:
             matching.remind(order, terms.good_till // SECOND_NS * SECOND_NS)
         if waits:
@@ -173,8 +172,8 @@ class ExecutionSimulator:
 
     # --- cancel and amend -------------------------------------------------------------------------------------------
 
-    def _cancel(self, request: tuple[str, OrderTerms | None, OwnerKeys], at: int) -> None:
-        order_id, _, keys = request
+    def _cancel(self, request: tuple[str, OwnerKeys], at: int) -> None:
+        order_id, keys = request
         order = self.orders.get(order_id)
         if order is None or not order.is_open:
             answer = self.admission.absent(order, "cancel")

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from typing import Any
 
 from core.commands import AmendOrder, Approved, CancelOrder, SubmitOrder
 from core.events import Event, OrderRejected
-from core.venue_rules import Request
 from sim.exchange import ExecutionSimulator
 from sim.models.feed_latency import FeedDerivedLegs, FeedLeg
 from sim.models.latency import LatencyModel, Operation
 from sim.venue_order import OwnerKeys, VenueOrder
 
+OPERATIONS: dict[type[Approved], Operation] = {SubmitOrder: "entry", CancelOrder: "cancel", AmendOrder: "amend"}
 NOTHING_HEARD: tuple[str, int, int] = ("", 0, 0)
 
 
@@ -103,32 +102,22 @@ class SimGateway:
         if self.closed:
             self.unsent += 1
             return
-        if type(command) is SubmitOrder:
-            self._send(command, "entry", "submit", VenueOrder(command.order, 0))
-        elif type(command) is CancelOrder:
-            self._send(command, "cancel", "cancel", (command.order_id, None, _keys(command)))
-        elif type(command) is AmendOrder:
-            self._send(command, "amend", "amend", (command.order_id, command.price, command.qty, _keys(command)))
-
-    def _send(self, command: Approved, operation: Operation, kind: Request, payload: Any) -> None:
-        arrive_at = self._line.arrival(command.session, command.ts, operation)
+        arrive_at = self._line.arrival(command.session, command.ts, OPERATIONS[type(command)])
         if arrive_at is None:
-            self._deliver(
-                OrderRejected(
-                    self._line.lost_at(command.ts),
-                    None,
-                    *_keys(command),
-                    command.order_id,
-                    None,
-                    "the request was lost on its way",
-                    "lost",
-                )
-            )
+            self._lose(command)
             return
-        if kind == "submit":
-            payload.arrived_at = arrive_at
-        self._exchange.request(arrive_at, kind, payload)
+        if isinstance(command, SubmitOrder):
+            self._exchange.request(arrive_at, "submit", VenueOrder(command.order, arrive_at))
+        elif isinstance(command, CancelOrder):
+            self._exchange.request(arrive_at, "cancel", (command.order_id, _keys(command)))
+        elif isinstance(command, AmendOrder):
+            self._exchange.request(arrive_at, "amend", (command.order_id, command.price, command.qty, _keys(command)))
         self._sent()
+
+    def _lose(self, command: Approved) -> None:
+        """The request never arrives: its sender learns of that."""
+        lost = (command.order_id, None, "the request was lost on its way", "lost")
+        self._deliver(OrderRejected(self._line.lost_at(command.ts), None, *_keys(command), *lost))
 
 
 def _no_feed(time: int) -> int:

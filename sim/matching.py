@@ -21,7 +21,7 @@ from core.events import (
     OrderFilled,
     OrderTriggered,
 )
-from core.orders import OrderStatus
+from core.orders import ACCEPTED, FILLED, OrderStatus
 from core.venue_rules import VenueRules
 from sim.account import VenueAccount
 from sim.admission import Admission
@@ -35,6 +35,9 @@ from sim.mark_triggers import MarkTriggers
 from sim.settlement import Settlement
 from sim.venue_order import Cause, EventKeys, VenueOrder
 
+# By their own names: reading a member off an enum's class costs ten times as much.
+PARTIAL, CANCELED = OrderStatus.PARTIAL, OrderStatus.CANCELED
+EXPIRED, EXPIRED_IN_MATCH = OrderStatus.EXPIRED, OrderStatus.EXPIRED_IN_MATCH
 ZERO = Decimal(0)
 MATH = Context(prec=34)
 Emit = Callable[[Event, VenueOrder | None], None]
@@ -90,6 +93,12 @@ class Matching:
         """Come back to an order at `at`: it expires then, or acts where its trigger was pulled before (F12)."""
         self._count += 1
         heappush(self._deadlines, (at, self._count, order))
+
+    def requests(self, at: int) -> None:
+        """Requests are answered at `at`: all that comes before them has happened."""
+        self._due = None
+        if self.settlement is not None:
+            self.settlement.requests(at)
 
     def revealed(self) -> None:
         """More rows of a tape are known than when `next_moment` was last asked for, or they did something to us."""
@@ -152,7 +161,7 @@ class Matching:
         """A trigger was met: the order it carries acts at the same moment, or after the model's delay."""
         market = self.markets[order.terms.symbol]
         order.waits_for_trigger, order.triggered = False, True
-        order.status = OrderStatus.ACCEPTED
+        order.status = ACCEPTED
         market.remove(order)
         price = order.terms.trigger_price if order.pulled_at is None else order.pulled_at
         self.emit(OrderTriggered(*self.keys(order, at), market.decimal(reference) if price is None else price), order)
@@ -237,9 +246,9 @@ class Matching:
         order.value += notional
         order.fees += fee
         leaves = order.qty - order.filled - order.prevented
-        if leaves < 0 or qty <= 0:
+        if leaves < ZERO or qty <= ZERO:
             raise InvariantBroken(f"{terms.symbol}: a fill of {qty} leaves {leaves} of order {terms.id}")
-        if order.limit is not None and order.sign * (price - order.limit) > 0:
+        if order.limit is not None and (price > order.limit if order.sign > 0 else price < order.limit):
             raise InvariantBroken(f"{terms.symbol}: a fill at {price} is beyond the limit {order.limit} of {terms.id}")
         side = terms.position_side
         order.realized = self.account.fill(instrument, terms.side, price, qty, fee, fee_asset, side)
@@ -248,7 +257,7 @@ class Matching:
             self.settlement.filled(terms.symbol, side, owner, qty if order.sign > 0 else -qty, at)
         if order.filled == qty:
             self.admission.counters.first_fill(liquidity, at)
-        order.status = OrderStatus.PARTIAL if leaves else OrderStatus.FILLED
+        order.status = PARTIAL if leaves else FILLED
         if leaves and order.limit is not None:
             need = self.account.need(instrument, terms, leaves, order.limit)
             self.account.holds.set_aside(terms.id, *need, terms.oco)
@@ -324,12 +333,12 @@ class Matching:
     # --- endings ----------------------------------------------------------------------------------------------------
 
     def cancel(self, order: VenueOrder, at: int, reason: str) -> None:
-        order.status = OrderStatus.CANCELED
+        order.status = CANCELED
         self.emit(OrderCanceled(*self.keys(order, at), reason, self._word(order, reason)), order)
         self._end(order)
 
     def expire(self, order: VenueOrder, at: int, reason: str, met: bool = False) -> None:
-        order.status = OrderStatus.EXPIRED_IN_MATCH if reason == "stp" else OrderStatus.EXPIRED
+        order.status = EXPIRED_IN_MATCH if reason == "stp" else EXPIRED
         event = OrderExpired(*self.keys(order, at), reason, self._word(order, reason, met), order.prevented)
         self.emit(event, order)
         self._end(order)

@@ -174,7 +174,7 @@ class _Run:
             order = self._orders[request.submit.id] = self._order(request.submit, request.session, at)
             self.exchange.request(at, "submit", order, stamp)
         elif request.cancel is not None:
-            self.exchange.request(at, "cancel", (request.cancel.id, None, keys), stamp)
+            self.exchange.request(at, "cancel", (request.cancel.id, keys), stamp)
         elif request.amend is not None:
             known = self.exchange.orders.get(request.amend.id)
             price, qty = request.amend.price, request.amend.qty
