@@ -45,6 +45,12 @@ def test_a_job_begins_when_the_one_that_many_lanes_before_it_is_over(lanes: int)
         assert result == 2 * number and begun == list(range(min(7, number + lanes)))
 
 
+def test_no_more_threads_than_lanes_do_all_the_jobs() -> None:
+    """A thread that ends gives its memory back to the system; one that stays uses it again."""
+    threads = set(read_ahead([threading.current_thread] * 50, 2))
+    assert 1 <= len(threads) <= 2 and threading.current_thread() not in threads
+
+
 def test_an_error_is_raised_where_its_result_would_stand() -> None:
     def fails() -> int:
         raise OSError("the disk is gone")
