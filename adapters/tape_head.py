@@ -75,7 +75,7 @@ def head_of(metadata: dict[bytes, bytes], path: Path) -> Head:
         raise origin_of(path).whole(f"is a tape of schema version {version}", f"version {SCHEMA_VERSION}", AGAIN)
     try:
         return _HEAD.decode(metadata[KEY])
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise _no_head(path, error) from error
 
 
