@@ -49,6 +49,8 @@ if TYPE_CHECKING:
 
 GROUP_ROWS = 131_072
 """Rows of a row group: some MB in memory, enough for numpy to be quick."""
+LAYOUT = {"compression": "lz4", "data_page_version": "2.0", "write_page_checksum": True}
+"""Pages of the second version are left unpacked where packing gains nothing, as with the differences of random steps."""
 BOOKS = ("depth", "l3")
 """Kinds whose prices and sizes are numbered rather than stored as differences."""
 
@@ -81,18 +83,18 @@ def write_tape(
     )
     names = COLUMNS[tape.kind]
     schema = pa.schema(
-        [pa.field(name, pa.int8() if name in NARROW else pa.int64()) for name in names],
+        [pa.field(name, pa.int8() if name in NARROW else pa.int64(), nullable=False) for name in names],
         metadata={KEY: msgspec.json.encode(head)},
     )
     numbered = [name for name in names if name in NARROW or (tape.kind in BOOKS and is_number(name))]
     stepped = {name: "DELTA_BINARY_PACKED" for name in names if name not in numbered}
-    layout: dict[str, Any] = {"compression": "zstd", "use_dictionary": numbered, "column_encoding": stepped}
+    layout: dict[str, Any] = {**LAYOUT, "use_dictionary": numbered, "column_encoding": stepped}
     temporary = path.with_name(f".{path.name}.{threading.get_ident()}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with temporary.open("wb") as stream:
-                with parquet.ParquetWriter(stream, schema, write_page_checksum=True, **layout) as writer:
+                with parquet.ParquetWriter(stream, schema, **layout) as writer:
                     for chunk in tape.chunks(group_rows):
                         writer.write_table(_table(chunk, schema), row_group_size=group_rows)
                 stream.flush()

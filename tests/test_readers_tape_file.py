@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as parquet
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -156,10 +158,44 @@ def test_damage_is_told_as_damage(tmp_path: Path) -> None:
         open_tape(tmp_path / "none.parquet")
 
 
-def test_parquet_of_others_and_of_other_versions_is_no_tape(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as parquet
+@pytest.mark.parametrize("column", COLUMNS["depth"])
+def test_a_flipped_bit_in_a_page_of_any_column_ends_the_reading(tmp_path: Path, column: str) -> None:
+    """The last byte of its second row group is one of its numbers; rows of the first group were handed out before."""
+    path = tmp_path / "t.parquet"
+    write_tape(tape_of("depth", 300), path, group_rows=200)
+    chunk = parquet.read_metadata(path).row_group(1).column(COLUMNS["depth"].index(column))
+    raw = bytearray(path.read_bytes())
+    raw[(chunk.dictionary_page_offset or chunk.data_page_offset) + chunk.total_compressed_size - 1] ^= 0x01
+    path.write_bytes(raw)
+    windows = open_tape(path).chunks(100)
+    assert len(next(windows)["ts"]) == 100
+    with pytest.raises(DataError, match=r"t.parquet: cannot be read as a tape"):
+        list(windows)
 
+
+@pytest.mark.parametrize("word", [b"trades", b"made up"])
+def test_a_head_with_a_byte_that_is_no_text_is_told_as_damage(tmp_path: Path, word: bytes) -> None:
+    """In a word of ours, in a sentence of a reader."""
+    path = tmp_path / "t.parquet"
+    write_tape(tape_of("trades", 3), path)
+    table = parquet.read_table(path)
+    head = table.schema.metadata[b"anyclock_tape"].replace(word, b"\x82" + word[1:])
+    parquet.write_table(table.replace_schema_metadata({"anyclock_tape": head}), path)
+    with pytest.raises(DataError, match=r"t.parquet: its head is not that of a tape"):
+        open_tape(path)
+
+
+def test_files_with_empty_cells_allowed_and_other_pages_are_read_as_well(tmp_path: Path) -> None:
+    """As this program wrote them once: packed by zstd, pages of the first version, each cell with a mark of its own."""
+    tape, path, old = tape_of("l3", 500), tmp_path / "t.parquet", tmp_path / "old.parquet"
+    write_tape(tape, path)
+    table = parquet.read_table(path)
+    schema = pa.schema([field.with_nullable(True) for field in table.schema], metadata=table.schema.metadata)
+    parquet.write_table(table.cast(schema), old, compression="zstd", data_page_version="1.0", row_group_size=99)
+    assert old.read_bytes() != path.read_bytes() and read_tape(old).tape_id == tape.tape_id
+
+
+def test_parquet_of_others_and_of_other_versions_is_no_tape(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "t.parquet"
     parquet.write_table(pa.table({"a": [1]}), path)
     with pytest.raises(DataError, match="is Parquet but no tape"):
