@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from adapters.binance.history import BinanceSource
-from adapters.cache import HASHED_AT_ONCE, QUARANTINE, TAPES, Shelf, Version, folder_name, safe_name
+from adapters.cache import CHECKED_AT_ONCE, QUARANTINE, TAPES, Shelf, Version, folder_name, safe_name
 from adapters.cache_periods import Span, period_named, union, within, without
 from adapters.cache_rows import played
 from adapters.columns import Origin, span, stamp
@@ -110,7 +110,7 @@ class CacheDesk:
         files = [(shelf, version) for shelf in self.shelves() for version in shelf.versions()]
         damaged = []
         jobs = (partial(_wrong_with, shelf, version, rows=rows) for shelf, version in files)
-        with closing(read_ahead(jobs, HASHED_AT_ONCE)) as reasons:
+        with closing(read_ahead(jobs, CHECKED_AT_ONCE)) as reasons:
             for done, ((_, version), reason) in enumerate(zip(files, reasons, strict=True), start=1):
                 if reason:
                     damaged.append(Damaged(version.path, reason))

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 GROUP_ROWS = 131_072
 """Rows of a row group: some MB in memory, enough for numpy to be quick."""
 LAYOUT = {"compression": "lz4", "data_page_version": "2.0", "write_page_checksum": True}
-"""Pages of the second version are left unpacked where packing gains nothing, as with the differences of random steps."""
+"""Pages of the second version are left unpacked where packing gains nothing, as with differences of random steps."""
 BOOKS = ("depth", "l3")
 """Kinds whose prices and sizes are numbered rather than stored as differences."""
 
@@ -139,7 +139,7 @@ def read_tape(path: Path) -> Tape:
 def open_tape(path: Path, *, proven: bool = False) -> StoredTape:
     """The tape without its rows: they are read as `chunks` asks for them. Raises DataError.
 
-    `proven`: the file was just compared with its sha256, which covers every byte: its pages are not checked once more.
+    `proven`: every byte of the file was just compared with a checksum: its pages are not checked once more.
     """
     return StoredTape(path, read_head(path), proven=proven)
 

@@ -194,7 +194,7 @@ def test_a_flipped_byte_is_found_by_verify_and_mended_by_repair(cli: CommandLine
     assert cli("data", "verify", "--rows").out == "3 files in .cache, all as they were written\n"
     path = damaged(cli.folder, "2025-05-05.*.parquet")
     found = cli("data", "verify")
-    assert found.code == 3 and f"{path.relative_to(cli.folder)}: has the sha256" in found.out
+    assert found.code == 3 and f"{path.relative_to(cli.folder)}: has the checksum" in found.out
     assert found.err == "1 of 3 files damaged; repair with: python -m core.run data repair\n"
     venue.asked.clear()
     mended = cli("data", "repair")
