@@ -27,6 +27,7 @@ BODY_BYTES_MAX = 64_000_000
 REDIRECTS_MAX = 3
 ANSWER_SHOWN = 200
 """Characters of an answer that an error message quotes."""
+HIDDEN = "***"
 RETRIED_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 BANNED_STATUS = frozenset({403, 418})
 """418 is Binance's ban (2 minutes to 3 days), 403 its firewall and Bybit's IP limit: asking on makes it longer."""
@@ -113,6 +114,20 @@ Judge = Callable[[Any], Complaint | None]
 """What is wrong with a parsed body; None where nothing is."""
 
 
+class Signed(NamedTuple):
+    """A request as somebody with a key sends it."""
+
+    query: str
+    """Percent-encoded, and sent to the letter: the signature in it is one of these very bytes."""
+    headers: Mapping[str, str]
+    hidden: tuple[str, ...]
+    """What no message repeats, whatever an answer says."""
+
+
+Sign = Callable[[Mapping[str, str | int]], Awaitable[Signed]]
+"""Signs parameters for one try: the next one has another time in it."""
+
+
 class Answer(NamedTuple):
     """What came back once: a parsed body, or why there is none."""
 
@@ -148,7 +163,9 @@ class JsonReader:
         self._rng = rng or random.Random(0)
         self._sleep = sleep
 
-    async def get_json(self, url: str, params: Mapping[str, str | int] | None = None, *, weight: int = 1) -> Any:
+    async def get_json(
+        self, url: str, params: Mapping[str, str | int] | None = None, *, weight: int = 1, sign: Sign | None = None
+    ) -> Any:
         """The parsed body of a 2xx answer. Raises Refused for a 4xx, VenueError when retrying did not help."""
         refuse_plain_http(url)
         path = urlsplit(url).path
@@ -157,7 +174,7 @@ class JsonReader:
         for attempt in range(tries):
             if self.limiter is not None:
                 await self.limiter.reserve(weight)
-            answer = await self._once(url, params or {})
+            answer = await self._once(url, params or {}, None if sign is None else await sign(params or {}))
             complaint = None
             if not answer.fault and 200 <= answer.status < 300:
                 complaint = self._judge(answer.body) if self._judge is not None else None
@@ -190,31 +207,36 @@ class JsonReader:
             code, message = venue_words(answer.body)
             raise Refused(path, answer.status, code, message or answer.fault)
 
-    async def _once(self, url: str, params: Mapping[str, str | int]) -> Answer:
+    async def _once(self, url: str, params: Mapping[str, str | int], signed: Signed | None) -> Answer:
         import aiohttp
 
         try:
             # Not `wait_for`: up to Python 3.11 it swallows a cancel that comes as the answer does.
             async with asyncio.timeout(self.timeout_s):
-                return await self._followed(url, params)
+                return await self._followed(url, params, signed)
         except aiohttp.ClientSSLError as error:
             raise VenueError(f"{urlsplit(url).netloc}: its certificate is not valid ({error})") from error
         except TimeoutError:
             return Answer(0, None, f"nothing within {self.timeout_s:g} s", 0.0)
         except (aiohttp.ClientError, ConnectionError) as error:
-            return Answer(0, None, f"{type(error).__name__}: {error}"[:ANSWER_SHOWN], 0.0)
+            return Answer(0, None, without_hidden(f"{type(error).__name__}: {error}", signed)[:ANSWER_SHOWN], 0.0)
 
-    async def _followed(self, url: str, params: Mapping[str, str | int]) -> Answer:
-        """One request, and the redirects it leads through as long as they stay on the same host."""
+    async def _followed(self, url: str, params: Mapping[str, str | int], signed: Signed | None) -> Answer:
+        """One request, and the redirects it leads through as long as they stay on the same host. One that is signed is
+        followed nowhere: its signature is for this address."""
+        from yarl import URL
+
+        asked = URL(url).extend_query(params) if signed is None else URL(f"{url}?{signed.query}", encoded=True)
+        headers = None if signed is None else signed.headers
         for _ in range(REDIRECTS_MAX + 1):
-            async with self.session.get(url, params=params, proxy=self.proxy, allow_redirects=False) as response:
+            async with self.session.get(asked, headers=headers, proxy=self.proxy, allow_redirects=False) as response:
                 if self.limiter is not None:
                     self.limiter.learn(response.headers)
-                if not (300 <= response.status < 400 and "Location" in response.headers):
-                    return _answer(response.status, response.headers, await _body(response))
+                if signed is not None or not (300 <= response.status < 400 and "Location" in response.headers):
+                    return _answer(response.status, response.headers, await _body(response), signed)
                 target = urljoin(str(response.url), response.headers["Location"])
             refuse_redirect(url, target)
-            url, params = target, {}
+            url, asked = target, URL(target)
         raise VenueError(f"{urlsplit(url).path}: more than {REDIRECTS_MAX} redirects; check `base_url`")
 
 
@@ -233,14 +255,23 @@ async def _body(response: aiohttp.ClientResponse) -> bytes:
     return b"".join(parts)
 
 
-def _answer(status: int, headers: Mapping[str, str], raw: bytes) -> Answer:
+def _answer(status: int, headers: Mapping[str, str], raw: bytes, signed: Signed | None) -> Answer:
     wait_s = retry_after_s(headers)
+    if signed is not None:
+        raw = without_hidden(raw.decode("utf-8", "replace"), signed).encode()
     shown = raw[:ANSWER_SHOWN].decode("utf-8", "replace").replace("\n", " ")
     try:
         body = msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return Answer(status, None, f"HTTP {status} with a body that is no JSON: {shown!r}", wait_s)
     return Answer(status, body, "" if 200 <= status < 300 else f"HTTP {status} {shown}", wait_s)
+
+
+def without_hidden(text: str, signed: Signed | None) -> str:
+    """A text without what `signed` hides."""
+    for secret in () if signed is None else signed.hidden:
+        text = text.replace(secret, HIDDEN)
+    return text
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float:

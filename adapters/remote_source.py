@@ -1,9 +1,8 @@
-"""What every source over the network has in common: its range, where it is, how patiently it is asked."""
+"""What every source over the network has in common: where it is, how patiently it is asked, its range."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -15,10 +14,10 @@ import msgspec
 
 from adapters.columns import stamp
 from adapters.downloads import Downloads, folder_of_mine
+from adapters.environment import from_environment
 from adapters.fetched_history import FetchedHistory
 from adapters.http import JsonReader, Judge, Retry, Sleep, WeightLimiter, session_of
 from adapters.venue_fetcher import VenueFetcher
-from core.errors import UsageError
 from core.notation import Timestamp
 from core.ports import HistorySource
 from core.tape import Kind
@@ -32,13 +31,9 @@ DOWNLOADS = ".downloads"
 """Folder under the cache's root for dumps under way."""
 
 
-class RemoteSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Keys of a source that is asked over the network."""
+class RemoteHost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Keys of whatever is asked over the network."""
 
-    start: Timestamp
-    """Open time of the first bar, at the earliest; of other rows the venue's time."""
-    end: Timestamp | None = None
-    """Close time of the last bar, at the latest; None is the venue's now (then two runs see different data)."""
     base_url: str | None = None
     """None: the public host. Plain http only to this machine."""
     proxy: str | None = None
@@ -50,8 +45,6 @@ class RemoteSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     def check(self) -> Iterator[tuple[str, str]]:
         """What the config's decoder reports about fields that are each valid."""
-        if self.end is not None and self.end <= self.start:
-            yield "end", f"expected a time after start ({stamp(self.start)})"
         for name in ("base_url", "dump_url", "book_url", "proxy"):
             url = getattr(self, name, None)
             if url is None or (name == "proxy" and SECRET_REFERENCE.fullmatch(url)):
@@ -62,6 +55,48 @@ class RemoteSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             elif parts.username is not None or parts.password is not None:
                 hint = ": put it into the environment and write env:PROXY" if name == "proxy" else ""
                 yield name, f"a URL in a config names no user and no password{hint}"
+
+    @property
+    def proxy_url(self) -> str | None:
+        """The proxy to go through. Raises UsageError where the environment does not have what it is to say."""
+        if self.proxy is None or not SECRET_REFERENCE.fullmatch(self.proxy):
+            return self.proxy
+        return from_environment("proxy", self.proxy, "the URL of the proxy")
+
+    @asynccontextmanager
+    async def talking(
+        self, line: Line, *, limiter: WeightLimiter, dumps: bool, judge: Judge | None = None
+    ) -> AsyncIterator[tuple[JsonReader, Downloads | None]]:
+        """A reader, and where `dumps` are wanted a downloader, over one session, as these settings say."""
+        asked: dict[str, Any] = {
+            "retry": Retry(retries=self.retries),
+            "timeout_s": self.timeout_s,
+            "proxy": self.proxy_url,
+            "rng": random.Random(line.seed),
+            "sleep": line.sleep,
+        }
+        async with session_of(line.session) as session:
+            reader = JsonReader(session, limiter=limiter, judge=judge, **asked)
+            if not dumps:
+                yield reader, None
+                return
+            with folder_of_mine(line.downloads) as folder:
+                yield reader, Downloads(session, folder, **asked)
+
+
+class RemoteSource(RemoteHost, frozen=True, forbid_unknown_fields=True):
+    """Keys of a source of rows."""
+
+    start: Timestamp
+    """Open time of the first bar, at the earliest; of other rows the venue's time."""
+    end: Timestamp | None = None
+    """Close time of the last bar, at the latest; None is the venue's now (then two runs see different data)."""
+
+    def check(self) -> Iterator[tuple[str, str]]:
+        """See `RemoteHost.check`."""
+        if self.end is not None and self.end <= self.start:
+            yield "end", f"expected a time after start ({stamp(self.start)})"
+        yield from RemoteHost.check(self)
 
     def open(
         self,
@@ -90,36 +125,6 @@ class RemoteSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     def fetcher(self, *, venue: str, symbol: str, line: Line) -> VenueFetcher:
         """The venue's fetcher under these settings. `symbol` is named in errors. Raises UsageError."""
         raise NotImplementedError
-
-    @property
-    def proxy_url(self) -> str | None:
-        """The proxy to go through. Raises UsageError where the environment does not have what it is to say."""
-        if self.proxy is None or not SECRET_REFERENCE.fullmatch(self.proxy):
-            return self.proxy
-        name = self.proxy.removeprefix("env:")
-        if name not in os.environ:
-            raise UsageError(f"`proxy: env:{name}`: the environment has no {name}; set it to the URL of the proxy")
-        return os.environ[name]
-
-    @asynccontextmanager
-    async def talking(
-        self, line: Line, *, limiter: WeightLimiter, dumps: bool, judge: Judge | None = None
-    ) -> AsyncIterator[tuple[JsonReader, Downloads | None]]:
-        """A reader, and where `dumps` are wanted a downloader, over one session, as these settings say."""
-        asked: dict[str, Any] = {
-            "retry": Retry(retries=self.retries),
-            "timeout_s": self.timeout_s,
-            "proxy": self.proxy_url,
-            "rng": random.Random(line.seed),
-            "sleep": line.sleep,
-        }
-        async with session_of(line.session) as session:
-            reader = JsonReader(session, limiter=limiter, judge=judge, **asked)
-            if not dumps:
-                yield reader, None
-                return
-            with folder_of_mine(line.downloads) as folder:
-                yield reader, Downloads(session, folder, **asked)
 
 
 class Line(NamedTuple):

@@ -18,6 +18,7 @@ from adapters.binance import frames as binance_frames
 from adapters.binance import translate as binance
 from adapters.binance import wire as binance_wire
 from adapters.binance.instruments import ExchangeInfo
+from adapters.binance.instruments import tiers_of as binance_tiers_of
 from adapters.bybit import frames as bybit_frames
 from adapters.bybit import translate as bybit
 from adapters.bybit import wire as bybit_wire
@@ -92,6 +93,7 @@ READ: dict[str, Callable[[Any], int]] = {
     f"{REST}/Spot/ExchangeData/GetExchangeInfo.txt": _frame(ExchangeInfo),
     f"{REST}/UsdFutures/ExchangeData/GetExchangeInfo.txt": _frame(ExchangeInfo),
     f"{REST}/*/ExchangeData/GetOrderBook.txt": _frame(binance_frames.DepthSnapshot),
+    f"{REST}/UsdFutures/Account/GetBrackets.txt": _length(lambda body: binance_tiers_of(body, "ETHUSDT", 1).tiers),
     f"{CRATE}/spot/http_json/klines_response.json": klines,
     f"{CRATE}/spot/http_json/trades_response.json": trades,
     f"{CRATE}/spot/http_json/depth_response.json": _frame(binance_frames.DepthSnapshot),

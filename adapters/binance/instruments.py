@@ -1,7 +1,4 @@
-"""Binance's exchangeInfo to our filters: what an order of each symbol must satisfy, as it is said today.
-
-Brackets of leverage are not in it: `leverageBracket` is a signed request; stored ones are in `brackets.yaml`.
-"""
+"""Binance's exchangeInfo and leverageBracket to our filters and tiers, as they are said today."""
 
 from __future__ import annotations
 
@@ -11,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from core.margin import DatedTiers, WrittenTier
 from core.price_filters import PercentPrice
 from core.venue_rules import DatedInstrument
 
@@ -65,6 +63,40 @@ class ExchangeInfo(msgspec.Struct, frozen=True):
     serverTime: int
     """Milliseconds."""
     symbols: list[Symbol]
+
+
+class Bracket(msgspec.Struct, frozen=True):
+    """One tier of leverageBracket, USDT; numbers come as JSON's own, whose shortest text is the decimal meant."""
+
+    notionalFloor: Decimal
+    notionalCap: Decimal
+    maintMarginRatio: Decimal
+    initialLeverage: Decimal
+    """The highest that is allowed."""
+    cum: Decimal
+
+
+class SymbolBrackets(msgspec.Struct, frozen=True):
+    """The tiers of one contract as one account has them. `notionalCoef`, how much wider than everybody's they are, is
+    told for information: what is listed is the account's own (as the page reads; no recorded answer shows it)."""
+
+    symbol: str
+    brackets: list[Bracket]
+
+
+def tiers_of(body: Any, symbol: str, since: int) -> DatedTiers:
+    """The tiers of a symbol, lowest first. A list is the documented answer without a symbol, and came with one too.
+
+    Raises msgspec.ValidationError.
+    """
+    answers = msgspec.convert(body, list[SymbolBrackets] | SymbolBrackets)
+    listed = answers if isinstance(answers, list) else [answers]
+    found = next((answer for answer in listed if answer.symbol == symbol), None)
+    if found is None or not found.brackets:
+        raise msgspec.ValidationError(f"no brackets of {symbol} are in it")
+    rows = sorted(found.brackets, key=lambda row: row.notionalFloor)
+    tiers = [WrittenTier(row.notionalFloor, row.maintMarginRatio, row.initialLeverage, row.cum) for row in rows]
+    return DatedTiers(since, tiers, known_to=rows[-1].notionalCap)
 
 
 def instruments_of(body: Any) -> dict[str, DatedInstrument]:

@@ -1,6 +1,6 @@
-"""The past of Binance spot and USD-M over REST, page by page, oldest first. No key is needed for any of it.
+"""The past of Binance spot and USD-M over REST, page by page, oldest first.
 
-`leverageBracket` is not asked for: it is a signed request. Tiers come from `brackets.yaml`.
+No key is needed for any of it; the brackets of leverage, which are of now, need one.
 """
 
 from __future__ import annotations
@@ -13,14 +13,16 @@ import msgspec
 import numpy as np
 
 from adapters.binance import translate, wire
-from adapters.binance.instruments import instruments_of
+from adapters.binance.instruments import instruments_of, tiers_of
+from adapters.binance.signing import STALE, ApiKey
 from adapters.binance.wire import ENDPOINTS, Endpoint, Endpoints, Market
 from adapters.columns import Bars, Origin, stamp
 from adapters.day_parts import Page, ascending, in_range
 from adapters.history_rows import FundingRows, TradeRows, trades_joined
-from adapters.http import JsonReader, Refused
+from adapters.http import JsonReader, Refused, Signed
 from adapters.routes import Ask
 from core.errors import VenueError
+from core.margin import DatedTiers
 from core.venue_rules import DatedInstrument
 
 MS = 1_000_000
@@ -33,11 +35,21 @@ Decoded = TypeVar("Decoded")
 class BinanceRest:
     """Pages of one market."""
 
-    def __init__(self, reader: JsonReader, market: Market, base_url: str, *, single_trades: bool) -> None:
+    def __init__(
+        self,
+        reader: JsonReader,
+        market: Market,
+        base_url: str,
+        *,
+        single_trades: bool = False,
+        key: ApiKey | None = None,
+    ) -> None:
         self.reader = reader
         self.market: Market = market
         self.base_url = base_url
         self.single_trades = single_trades
+        self.key = key
+        """Signs what is an account's own; None: nothing of that is asked for."""
         self.now = 0
         """The venue's clock when it was last asked, ns: what reaches only so far back is counted from it."""
         self.endpoints: Endpoints = ENDPOINTS[market]
@@ -78,6 +90,17 @@ class BinanceRest:
         endpoint = self.endpoints.exchange_info
         url = self.base_url + endpoint.path
         return self._decoded(url, instruments_of, await self.reader.get_json(url, weight=endpoint.weight))
+
+    async def tiers(self, symbol: str) -> DatedTiers:
+        """The maintenance tiers of one contract for the account of the key. Raises VenueError."""
+        endpoint = self.endpoints.brackets
+        assert endpoint is not None, "only contracts have brackets, and who asks for them knows which"
+        url = self.base_url + endpoint.path
+        try:
+            body = await self._signed(url, {"symbol": symbol}, endpoint.weight)
+        except Refused as refusal:
+            raise self._refused(refusal, symbol) from refusal
+        return self._decoded(url, partial(tiers_of, symbol=symbol, since=self.now), body)
 
     def pages(self, ask: Ask, since: int, until: int) -> AsyncIterator[Page]:
         """Rows of [since, until), page by page. Raises VenueError."""
@@ -207,6 +230,28 @@ class BinanceRest:
             return self._decoded(url, partial(wire.page, row=row), body)
         except Refused as refusal:
             raise self._refused(refusal, ask.symbol) from refusal
+
+    async def _signed(self, url: str, params: Mapping[str, str | int], weight: int) -> Any:
+        """The body of an answer to a signed read. Raises VenueError where the key is refused, Refused for the rest.
+
+        Each try is signed with the venue's clock of that moment. A time that was refused all the same (a slow line) is
+        taken anew once: the code proves that the request was not let in.
+        """
+        key = self.key
+        assert key is not None, "whoever asks for what is signed has looked"
+
+        async def sign(given: Mapping[str, str | int]) -> Signed:
+            return key.signed(given, await self.clock() // MS)
+
+        try:
+            return await self.reader.get_json(url, params, weight=weight, sign=sign)
+        except Refused as refusal:
+            if refusal.code != STALE:
+                raise key.refused(refusal) from refusal
+        try:
+            return await self.reader.get_json(url, params, weight=weight, sign=sign)
+        except Refused as refusal:
+            raise key.refused(refusal) from refusal
 
     def _decoded(self, url: str, decode: Callable[[Any], Decoded], body: Any) -> Decoded:
         try:

@@ -99,6 +99,8 @@ class Endpoints(msgspec.Struct, frozen=True):
     marks: Endpoint | None = None
     index: Endpoint | None = None
     funding: Endpoint | None = None
+    brackets: Endpoint | None = None
+    """Signed: the tiers of an account, which are the venue's where it has none of its own."""
 
 
 DUMP_URL = "https://data.binance.vision"
@@ -127,6 +129,7 @@ ENDPOINTS: dict[Market, Endpoints] = {
         index=Endpoint("/fapi/v1/indexPriceKlines", 1500, 10, symbol_key="pair"),
         # Shares 500 requests in 5 minutes with fundingInfo: as much as 24 of 2,400 a minute each.
         funding=Endpoint("/fapi/v1/fundingRate", 1000, 24),
+        brackets=Endpoint("/fapi/v1/leverageBracket", 0, 1),
     ),
 }
 

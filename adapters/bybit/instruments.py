@@ -115,4 +115,4 @@ def tiers_of(rows: list[Any], since: int) -> DatedTiers:
         mmr = limit.maintenanceMargin / PERCENT if percent else limit.maintenanceMargin
         tiers.append(WrittenTier(floor, mmr, limit.maxLeverage))
         floor = limit.riskLimitValue
-    return DatedTiers(since, tiers)
+    return DatedTiers(since, tiers, known_to=floor if tiers else None)
