@@ -1,8 +1,10 @@
-"""Where history can come from: what `data[].source` may say, told apart by `kind`."""
+"""Where history and brackets can come from: what `data[].source` and `venue.brackets` may say, told apart by `kind`."""
 
 from __future__ import annotations
 
+from adapters.binance.brackets import BinanceBrackets
 from adapters.binance.history import BinanceSource
+from adapters.bybit.brackets import BybitBrackets
 from adapters.bybit.history import BybitSource
 from adapters.ccxt_venue import CcxtSource
 from adapters.files import FileSource
@@ -10,6 +12,7 @@ from adapters.remote_source import RemoteSource
 from adapters.synthetic import SyntheticSource
 
 Source = SyntheticSource | FileSource | BinanceSource | BybitSource | CcxtSource
+Brackets = BinanceBrackets | BybitBrackets
 
 
 def source_of(venue: str, start: int, end: int | None) -> RemoteSource:
@@ -23,4 +26,15 @@ def source_of(venue: str, start: int, end: int | None) -> RemoteSource:
     return CcxtSource(exchange=venue, start=start, end=end)
 
 
-__all__ = ["BinanceSource", "BybitSource", "CcxtSource", "FileSource", "Source", "SyntheticSource", "source_of"]
+__all__ = [
+    "BinanceBrackets",
+    "BinanceSource",
+    "Brackets",
+    "BybitBrackets",
+    "BybitSource",
+    "CcxtSource",
+    "FileSource",
+    "Source",
+    "SyntheticSource",
+    "source_of",
+]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from core.account_assets import Problem, asset_problems, said
 from core.config import AccountSection
@@ -19,7 +19,7 @@ def account_problems(plan: Plan) -> Iterator[Problem]:
         for venue in plan.venues.values():
             if venue.rules.kind == "spot":
                 yield "account.position_mode", f"{venue.rules.name} is a spot venue: there are no positions to hedge"
-    yield from _leverage(plan, account)
+    yield from leverage_problems(plan, [name for name, venue in plan.venues.items() if venue.brackets is None])
 
 
 def _symbols(plan: Plan, account: AccountSection) -> Iterator[Problem]:
@@ -32,9 +32,12 @@ def _symbols(plan: Plan, account: AccountSection) -> Iterator[Problem]:
             )
 
 
-def _leverage(plan: Plan, account: AccountSection) -> Iterator[Problem]:
-    """More than the lowest bracket of the day allows, the venue would not set."""
+def leverage_problems(plan: Plan, venues: Collection[str]) -> Iterator[Problem]:
+    """More than the lowest bracket of the day allows, these venues would not set."""
+    account = plan.config.account
     for (name, symbol), instrument in plan.instruments.items():
+        if name not in venues:
+            continue
         venue = plan.venues[name]
         tiers = plan.tiers((name, symbol), plan.config.run.start) if instrument.kind == "linear" else ()
         leverage = venue.leverage.get(symbol, venue.leverage.get("", None))

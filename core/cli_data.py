@@ -19,9 +19,10 @@ from core.compose import cache_folder, market_data, read_plan
 from core.config import TapeKind
 from core.errors import DataError, UsageError
 from core.notation import interval_ns, timestamp_ns
-from core.ports import Downloaded, KeptHistory
+from core.ports import Downloaded, KeptHistory, ToldBrackets
 from core.progress import Progress, wants_lines
 from core.report.plain_text import iso, printable
+from core.told_brackets import told_brackets
 
 KINDS: tuple[str, ...] = get_args(TapeKind)
 BARS = ("bars", "marks", "index")
@@ -100,6 +101,8 @@ def _download(desk: Any, plan: Any, options: argparse.Namespace, progress: Progr
             told = await source.download(partial(progress.loading, name))
             progress.clear()
             print("\n".join(_about(told)))
+        for venue, brackets in ({} if plan is None else await told_brackets(plan, anew=True)).items():
+            print("\n".join(_about_brackets(venue, brackets)))
 
     return _until_interrupted(all_of_it(), "what was answered is kept: the same command goes on from there")
 
@@ -108,6 +111,14 @@ def _about(told: Downloaded) -> list[str]:
     downloaded = "downloaded" if told.new == told.rows else f"{told.new:,} of them new"
     how = downloaded if told.asked else "was kept already"
     lines = [f"{told.what}: {told.rows:,} rows from {_short(told.since)} to {_short(told.until)}, {how}"]
+    return [*lines, *(f"  {note}" for note in told.notes)]
+
+
+def _about_brackets(venue: str, told: ToldBrackets) -> list[str]:
+    lines = [
+        f"{venue} {symbol} brackets: {len(rows[-1].tiers)} tiers as told at {_short(rows[-1].since)}"
+        for symbol, rows in told.tiers.items()
+    ]
     return [*lines, *(f"  {note}" for note in told.notes)]
 
 

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from core.engine import Engine
     from sim.models import SimulationConfig
 
+VENUE_KEYS = ("name", "brackets")
 LATER_VENUE_KEYS = ("account", "instruments", "simulation")
 """Of an entry of `venues`: what the design lets differ by venue, and runs do not yet."""
 UNTRADED = frozenset({"marks", "index", "funding"})
@@ -158,7 +159,8 @@ class _Reader:
             leverage = account.leverage if isinstance(account.leverage, dict) else {"": account.leverage}
             if rules.kind == "spot" and any(value != 1 for value in leverage.values()):
                 self._say("account.leverage", f"{name} is a spot venue: leverage is 1 there, leave it out")
-            venues[key or name] = VenuePlan(key or name, rules, balances, leverage, simulation)
+            brackets = self._brackets(node, f"{place}.brackets", rules.name)
+            venues[key or name] = VenuePlan(key or name, rules, balances, leverage, simulation, brackets)
         return venues
 
     def _venue_keys(self, node: Node, place: str, later: tuple[str, ...]) -> None:
@@ -166,9 +168,26 @@ class _Reader:
         for key in node.value if isinstance(node.value, dict) else ():
             if key in later:
                 self._say(f"{place}.{key}", f"not offered yet: `{key}` at the top of the file holds for every venue")
-            elif key != "name":
-                known = ["name", *later]
+            elif key not in VENUE_KEYS:
+                known = [*VENUE_KEYS, *later]
                 self._say(f"{place}.{key}", f"unknown key, {advice(nearest(key, known), known)}")
+
+    def _brackets(self, node: Node, place: str, venue: str) -> Any:
+        """What a venue's entry says about where its brackets come from, opened; None where it says nothing."""
+        from adapters.sources import Brackets
+
+        written = node.child("brackets")
+        if written is None:
+            return None
+        # A union, as the sources of rows below are.
+        source: Brackets | None = decode(written, Brackets, self.problems)  # type: ignore[arg-type]
+        if source is None:
+            return None
+        try:
+            return source.open(venue=venue, cache=cache_folder(self.config), seed=self.config.run.seed)
+        except AnyclockError as error:
+            self._say(place, str(error))
+            return None
 
     def _simulation(self) -> SimulationConfig:
         """The section as the simulator reads it; what has no effect is a warning."""
@@ -396,19 +415,21 @@ async def assemble(
     """
     from core.coverage import check_grid, cover
     from core.run_parts import build
+    from core.told_brackets import told_brackets, with_brackets
 
     if plan.config.fidelity == "band":
         raise UsageError(
             f"{plan.config.file} asks for a band, which is three engines: run it by the command line or by "
             "core.band.run_band, or leave `fidelity` out"
         )
+    told = await told_brackets(plan)
     tapes = []
     for stream in plan.streams:
         tapes.append(await stream.source.load(_told(progress, stream.key[1])))
     history, played, start, end, warnings = cover(tapes, plan.config.run)
     check_grid(played, plan.instruments)
     _check_fees(plan, start)
-    plan = msgspec.structs.replace(plan, warnings=[*plan.warnings, *warnings])
+    plan = with_brackets(msgspec.structs.replace(plan, warnings=[*plan.warnings, *warnings]), told, start)
     if mode == "backtest":
         from sim.outside import simulated_outside
 

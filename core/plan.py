@@ -28,6 +28,8 @@ class VenuePlan(msgspec.Struct, frozen=True):
     """By symbol; "" is everyone else."""
     simulation: Any
     """`sim.models.SimulationConfig`."""
+    brackets: Any = None
+    """An opened `BracketSource`; None: the stored brackets are what the run knows."""
 
 
 class StreamPlan(msgspec.Struct, frozen=True):

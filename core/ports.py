@@ -5,7 +5,7 @@ A mode is a choice of bodies for these doors; nothing inside asks which.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import msgspec
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from core.commands import Approved
     from core.events import Event
+    from core.margin import DatedTiers
     from core.tape import Rows
 
 
@@ -165,6 +166,25 @@ class Downloaded(msgspec.Struct, frozen=True):
     """How many of the rows came now."""
     notes: tuple[str, ...]
     """Where the venue's answers end before the range does, what had to be set aside."""
+
+
+class BracketSource(Protocol):
+    """Where the maintenance brackets of a venue's contracts come from, in place of its stored ones."""
+
+    async def load(self, symbols: Sequence[str], *, anew: bool = False) -> ToldBrackets:
+        """What the venue told of these contracts: kept answers, and where there are none (`anew`: in any case) its
+        answer of now, which is kept. Raises VenueError, UsageError for a key that is not there, DataError.
+        """
+        ...
+
+
+class ToldBrackets(msgspec.Struct, frozen=True):
+    """Maintenance brackets as a venue told them."""
+
+    tiers: dict[str, list[DatedTiers]]
+    """By symbol, oldest first; what is missing could not be asked for."""
+    notes: list[str]
+    """Why not, and what was found damaged, one sentence each."""
 
 
 class Strategy(Protocol):

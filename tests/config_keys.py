@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Union, get_args, get_origin
 
 import msgspec
 
-from adapters.sources import Source
+from adapters.sources import Brackets, Source
 from core.config import ConfigKeys
 from core.decode import fields_of, unwrapped
 from core.encode import to_plain
@@ -24,7 +24,7 @@ ELSEWHERE: dict[str, Any] = {
 }
 """Sections that stay nodes in core, and what the room they belong to makes of them."""
 VENUE = "venue"
-"""Read by `core.compose` without a struct: its only key is `name`."""
+"""Read by `core.compose` without a struct: its keys are `name` and `brackets`."""
 
 
 class Key(NamedTuple):
@@ -43,7 +43,7 @@ class Section(NamedTuple):
 
 def sections() -> Iterator[Section]:
     """Every mapping of the file, the shortest path first; a struct that stands in two places is told once."""
-    waiting: deque[tuple[str, Any]] = deque([("", ConfigKeys)])
+    waiting: deque[tuple[str, Any]] = deque([("", ConfigKeys), ("venue.brackets", Brackets)])
     seen: set[type] = set()
     while waiting:
         path, kind = waiting.popleft()
@@ -56,7 +56,7 @@ def sections() -> Iterator[Section]:
             yield Section(heading, [Key(field.encode_name, _default(field)) for field in fields_of(struct)])
             for field in fields_of(struct):
                 waiting.extend(_inner(f"{path}.{field.encode_name}".lstrip("."), field.type))
-    yield Section(VENUE, [Key("name", "required")])
+    yield Section(VENUE, [Key("name", "required"), Key("brackets", "none")])
 
 
 def _inner(path: str, kind: Any) -> Iterator[tuple[str, Any]]:
