@@ -21,6 +21,7 @@ from adapters.columns import Origin, span, stamp
 from adapters.conversion import Converted, converted
 from adapters.fetched_history import FetchedHistory
 from adapters.files import FileHistory
+from adapters.kept_brackets import answer_of, answers, set_aside
 from adapters.read_ahead import read_ahead
 from adapters.sources import FileSource, source_of
 from adapters.tape_file import write_tape
@@ -116,7 +117,9 @@ class CacheDesk:
                     damaged.append(Damaged(version.path, reason))
                 if told is not None:
                     told("checking files", done, len(files))
-        return len(files), damaged
+        kept = {path: answer_of(path) for path in answers(self.root)}
+        damaged += [Damaged(path, wrong) for path, wrong in kept.items() if isinstance(wrong, str)]
+        return len(files) + len(kept), damaged
 
     # --- fetching ---------------------------------------------------------------------------------------------------
 
@@ -139,7 +142,8 @@ class CacheDesk:
 
         `known` are histories by the folder they keep, for rows of hosts that no name leads to. Raises VenueError.
         """
-        done: list[str] = []
+        kept = {path: answer_of(path) for path in answers(self.root)}
+        done = [set_aside(path, wrong) for path, wrong in kept.items() if isinstance(wrong, str)]
         left: list[str] = []
         for shelf in list(self.shelves()):
             await asyncio.to_thread(shelf.check)

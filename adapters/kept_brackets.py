@@ -28,6 +28,7 @@ from core.report.atomic_file import write_atomically
 
 FOLDER = "brackets"
 """Under the cache's root."""
+ANSWERS = "[0-9]*.*.json"
 MS = 1_000_000
 
 
@@ -81,17 +82,12 @@ class KeptBrackets:
     def _read(self, symbol: str, notes: list[str]) -> list[DatedTiers]:
         """What is kept of a symbol, oldest first."""
         found = []
-        for path in sorted((self.folder / safe_name(symbol)).glob("*.json")):
-            raw = path.read_bytes()
-            try:
-                if hashlib.sha256(raw).hexdigest()[:16] == path.name.split(".")[1]:
-                    found.append(msgspec.json.decode(raw, type=DatedTiers))
-                    continue
-                wrong = "has another sha256 than its name says"
-            except msgspec.MsgspecError as error:
-                wrong = f"is not what this version writes ({error})"
-            path.replace(path.with_name(path.name + QUARANTINE))
-            notes.append(f"cache file {path} {wrong}: set aside as {QUARANTINE}, {symbol} is asked for again")
+        for path in sorted((self.folder / safe_name(symbol)).glob(ANSWERS)):
+            answer = answer_of(path)
+            if isinstance(answer, DatedTiers):
+                found.append(answer)
+            else:
+                notes.append(set_aside(path, answer))
         return sorted(found, key=lambda told: told.since)
 
     def _keep(self, symbol: str, kept: list[DatedTiers], told: DatedTiers) -> None:
@@ -106,6 +102,29 @@ class KeptBrackets:
             raise DataError(f"cannot write {folder}: {error.strerror or error}; choose another `run.cache`") from error
         write_atomically(folder / f"{told.since // MS}.{hashlib.sha256(raw).hexdigest()[:16]}.json", [raw])
         kept.append(told)
+
+
+def answers(cache: Path) -> list[Path]:
+    """The files of every answer kept below a cache's root, in order of names."""
+    return sorted((cache / FOLDER).glob(f"*/*/{ANSWERS}"))
+
+
+def answer_of(path: Path) -> DatedTiers | str:
+    """What a file says, or what is wrong with it."""
+    raw = path.read_bytes()
+    if hashlib.sha256(raw).hexdigest()[:16] != path.name.split(".")[1]:
+        return "has another sha256 than its name says"
+    try:
+        return msgspec.json.decode(raw, type=DatedTiers)
+    except msgspec.MsgspecError as error:
+        return f"is not what this version writes ({error})"
+
+
+def set_aside(path: Path, wrong: str) -> str:
+    """Rename a file that cannot be believed; what happened, in one sentence."""
+    aside = path.with_name(path.name + QUARANTINE)
+    path.replace(aside)
+    return f"cache file {path} {wrong}: renamed to {aside.name}, the venue is asked again when it is needed"
 
 
 def _checked(name: str, symbol: str, told: DatedTiers) -> DatedTiers:

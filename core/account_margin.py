@@ -180,7 +180,7 @@ class AccountMargin:
         if most == known_to(market.terms.tiers.get(order.symbol, ())):
             return (
                 f"position notional would be {notional:f}, the brackets of {market.terms.name} for {order.symbol} are "
-                f"known up to {most:f} only: give the others in `instruments.{order.symbol}.brackets`"
+                f"known up to {most:f} only: where there are more, give them in `instruments.{order.symbol}.brackets`"
             )
         return (
             f"position notional would be {notional:f}, at {market.leverage:f}x its bracket ends at {most:f}: "

@@ -94,6 +94,8 @@ def _download(desk: Any, plan: Any, options: argparse.Namespace, progress: Progr
         wanted = [(" ".join(options.rows), history)]
 
     async def all_of_it() -> None:
+        for venue, brackets in ({} if plan is None else await told_brackets(plan, anew=True)).items():
+            print("\n".join(_about_brackets(venue, brackets)))
         for name, source in wanted:
             if not isinstance(source, KeptHistory):
                 print(f"{name}: nothing to download, its source is here")
@@ -101,8 +103,6 @@ def _download(desk: Any, plan: Any, options: argparse.Namespace, progress: Progr
             told = await source.download(partial(progress.loading, name))
             progress.clear()
             print("\n".join(_about(told)))
-        for venue, brackets in ({} if plan is None else await told_brackets(plan, anew=True)).items():
-            print("\n".join(_about_brackets(venue, brackets)))
 
     return _until_interrupted(all_of_it(), "what was answered is kept: the same command goes on from there")
 

@@ -96,7 +96,7 @@ def said_of_contracts(plan: Plan, venue: VenuePlan, tapes: Sequence[Rows]) -> li
         if end is not None:
             lines.append(
                 f"{symbol}: its brackets are known up to a notional of {end:,f}; no position may grow beyond, and one "
-                "that does so by its price keeps the last known rate, which is too low"
+                "that does so by its price keeps the last known rate, which may be too low"
             )
         if not tiers:
             lines.append(f"{symbol}: its maintenance brackets are not known, it is never liquidated")

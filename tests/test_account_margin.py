@@ -275,8 +275,8 @@ def test_beyond_the_last_bracket_that_is_known_nothing_may_grow_at_any_leverage(
     assert ours.why_not("buy", "300", "3000") is None
     assert not venue.beyond_leverage(contract(), ours.terms("buy", "300", "3000"), D(300), D(3000))
     assert ours.why_not("buy", "300.001", "3000") == (
-        "position notional would be 900003.000, the brackets of venue for X are known up to 900000 only: give the "
-        "others in `instruments.X.brackets`"
+        "position notional would be 900003.000, the brackets of venue for X are known up to 900000 only: where "
+        "there are more, give them in `instruments.X.brackets`"
     )
     assert venue.beyond_leverage(contract(), ours.terms("buy", "300.001", "3000"), D("300.001"), D(3000))
     ours.hold("buy", "300", "3000")

@@ -207,8 +207,10 @@ async def test_a_flipped_byte_is_noticed_named_set_aside_and_asked_for_again(at:
         path.write_bytes(raw)
         answer = await kept(url).load(["BTCUSDT"])
     assert len(answer.tiers["BTCUSDT"]) == 1 and len(venue.signed) == 2 and files() == [path]
-    assert answer.notes == [f"cache file {path} has another sha256 than its name says: set aside as {QUARANTINE}, "
-                            "BTCUSDT is asked for again"]  # fmt: skip
+    assert answer.notes == [
+        f"cache file {path} has another sha256 than its name says: renamed to {path.name}{QUARANTINE}, the venue is "
+        "asked again when it is needed"
+    ]
     assert path.with_name(path.name + QUARANTINE).exists()
 
 
@@ -305,6 +307,23 @@ class Served:
         self.loop.close()
 
 
+def test_verify_finds_a_damaged_answer_and_repair_sets_it_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Both without the venue; the next run asks again."""
+    cli = CommandLine(tmp_path, monkeypatch, capsys)
+    folder = tmp_path / ".cache" / "brackets" / "binance-usdm" / "BTCUSDT"
+    folder.mkdir(parents=True)
+    path = folder / "1729728000000.0123456789abcdef.json"
+    path.write_text("{}")
+    found = cli("data", "verify")
+    assert found.code == 3 and f"{path.name}: has another sha256 than its name says" in found.out
+    assert found.err == "1 of 1 file damaged; repair with: python -m core.run data repair\n"
+    mended = cli("data", "repair")
+    assert mended.code == 0 and f"renamed to {path.name}{QUARANTINE}" in mended.out
+    assert cli("data", "verify").out == "0 files in .cache, all as they were written\n"
+
+
 def test_download_asks_anew_runs_do_not_and_no_file_has_the_key(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -316,8 +335,8 @@ def test_download_asks_anew_runs_do_not_and_no_file_has_the_key(
         for _ in range(2):
             done = cli("data", "download", "--config", "told.yaml")
             assert done.code == 0 and done.out.splitlines() == [
-                "binance-usdm BTCUSDT bars: nothing to download, its source is here",
                 "binance-usdm BTCUSDT brackets: 2 tiers as told at 2024-10-24T00:00Z",
+                "binance-usdm BTCUSDT bars: nothing to download, its source is here",
             ]
         runs = [cli("--config", "told.yaml", "--debug", "--json") for _ in range(2)]
         server.venue.secrets.clear()
