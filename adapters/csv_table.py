@@ -71,6 +71,18 @@ class Block:
         """The line of each row, int64."""
         return np.arange(self.origin.first, self.origin.first + len(self), dtype=np.int64)
 
+    def split(self, rows: list[int]) -> list[Block]:
+        """Blocks of their own, each but the first beginning with one of these rows (rising, 0 not among them)."""
+        edges = [0, *rows, len(self)]
+        ends = [0, *(int(self._table[row - 1, -1]) + 1 for row in edges[1:])]
+        return [
+            Block(self._buffer[ends[at] : ends[at + 1]].tobytes(), self.layout, self._origin_of(edges[at]))
+            for at in range(len(edges) - 1)
+        ]
+
+    def _origin_of(self, row: int) -> Origin:
+        return self.origin._replace(first=self.origin.first + row)
+
     def numbers(self, name: str) -> Decimals:
         """A column of decimals. Raises DataError."""
         try:

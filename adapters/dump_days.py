@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -10,8 +12,8 @@ from adapters.columns import DAY_NS, Bars
 from adapters.day_parts import in_range
 from adapters.fetch import Fetched
 from adapters.routes import Ask, DumpSpan
-from adapters.rows_tape import rows_tape
-from core.tape import Tape
+from adapters.rows_tape import empty_tape, rows_tape
+from core.tape import Tape, gaps_within
 
 
 def bars_by_day(
@@ -31,22 +33,55 @@ def bars_by_day(
         yield Fetched(tape, day, day + DAY_NS)
 
 
+def ticks_by_day(
+    tapes: Iterator[Tape], ask: Ask, span: DumpSpan, *, source: str, notes: tuple[str, ...], venue: str
+) -> Iterator[Fetched]:
+    """A part for each day of the span, empty ones too, from tapes of a day each, oldest first. Raises DataError."""
+    left = deque(_days(span))
+
+    def nothing() -> Fetched:
+        names: dict[str, Any] = {"venue": venue, "symbol": ask.symbol, "source": source, "notes": notes}
+        return Fetched(empty_tape(ask.kind, interval_ns=0, **names), *left.popleft()[1:])
+
+    for tape in tapes:
+        day = int(tape.columns["ts_venue"].max()) // DAY_NS
+        while left and left[0].since // DAY_NS < day:
+            yield nothing()
+        if left and left[0].since // DAY_NS == day:
+            yield within(tape, left.popleft(), source=source, notes=notes)
+        if not left:
+            return
+    while left:
+        yield nothing()
+
+
+def _days(span: DumpSpan) -> Iterator[DumpSpan]:
+    """A span cut at its midnights."""
+    since = span.since
+    while since < span.until:
+        until = min((since // DAY_NS + 1) * DAY_NS, span.until)
+        yield DumpSpan("day", since, until)
+        since = until
+
+
 def within(tape: Tape, span: DumpSpan, *, source: str, notes: tuple[str, ...]) -> Fetched:
-    """A tape read from a day's dump, without the rows of other days that stand there now and then.
+    """The span's rows of a tape read from a day's dump, without those of other days that stand there now and then.
 
     Of depth nothing is left out, since a book needs every row: what was made beyond a midnight counts as made at it.
     """
-    times = tape.columns["ts_venue"]
-    mine = (times >= span.since) & (times < span.until)
-    strays = len(tape) - int(np.count_nonzero(mine))
-    columns = tape.columns
+    times, midnight = tape.columns["ts_venue"], span.since // DAY_NS * DAY_NS
+    of_day = (times >= midnight) & (times < midnight + DAY_NS)
+    strays = len(tape) - int(np.count_nonzero(of_day))
+    columns, gaps = tape.columns, tape.gaps
     if strays and tape.kind == "depth":
         clipped = np.clip(times, span.since, span.until - 1)
         columns = {**columns, "ts_venue": clipped, "ts": np.maximum(columns["ts"], clipped)}
         notes = (*notes, f"{strays} rows of the dump were made beyond its day: they count as made at its midnight")
-    elif strays:
+    elif tape.kind != "depth":
+        mine = of_day & (times >= span.since) & (times < span.until)
         columns = {name: column[mine] for name, column in columns.items()}
-        notes = (*notes, f"{strays} rows of other days in the dump are left out")
+        gaps = gaps_within(gaps, span.since, span.until)
+        notes = (*notes, *([f"{strays} rows of other days in the dump are left out"] if strays else []))
     kept = Tape(
         kind=tape.kind,
         venue=tape.venue,
@@ -56,7 +91,7 @@ def within(tape: Tape, span: DumpSpan, *, source: str, notes: tuple[str, ...]) -
         size_scale=tape.size_scale,
         interval_ns=tape.interval_ns,
         source=source,
-        gaps=tape.gaps,
+        gaps=gaps,
         notes=(*notes, *tape.notes),
     )
     return Fetched(kept, span.since, span.until)

@@ -1,12 +1,14 @@
 """Which way a range of the past comes: public dumps for whole past months and days, pages over REST for the rest.
 
 A dump costs two requests whatever it holds, so it is the faster way as soon as its rows would need more pages than
-that. Where a dump is not there (not yet published, or never), its range comes over REST.
+that; of ticks REST reaches back a few hours at some venues, so that they come from dumps, in part too, once their day
+is over. Where a dump is not there (not yet published, or never), its range comes over REST.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from typing import Literal, NamedTuple, Protocol
@@ -18,6 +20,9 @@ from core.tape import Kind
 
 DUMP_REQUESTS = 2
 """The file and its checksum."""
+CUT: tuple[Kind, ...] = ("trades", "quotes")
+"""Of these a part of a dump is as good as the whole; a book needs all of it, of bars REST has the rest."""
+Sizes = tuple[Literal["month", "day"], ...]
 
 
 class Ask(NamedTuple):
@@ -29,22 +34,26 @@ class Ask(NamedTuple):
 
 
 class DumpSpan(NamedTuple):
-    """What one dump holds: all rows of [since, until)."""
+    """What is wanted of one dump: its rows of [since, until)."""
 
     size: Literal["month", "day"]
     since: int
+    """Within the month or day that names the dump."""
     until: int
 
 
 class Archive(Protocol):
     """A venue's public dumps."""
 
-    def sizes(self, ask: Ask) -> tuple[Literal["month", "day"], ...]:
-        """Which dumps there are of such rows and are worth it, largest first."""
+    def sizes(self, ask: Ask) -> Sizes:
+        """Which dumps there are of such rows and are worth it, in the order in which to look for them."""
         ...
 
-    async def parts(self, ask: Ask, span: DumpSpan) -> list[Fetched] | None:
-        """The rows of one dump by days; None where there is no such dump. Raises VenueError, DataError."""
+    async def parts(self, ask: Ask, span: DumpSpan) -> Iterator[Fetched] | None:
+        """The rows of one dump by days, none missing, each read when it is asked for; None where there is no such dump.
+
+        Raises VenueError; the iterator raises DataError.
+        """
         ...
 
 
@@ -62,20 +71,22 @@ async def fetched_parts(
     """The rows of [start, end), none of it after `now`, by the fastest way. Raises VenueError, DataError."""
     cursor = start
     while cursor < end:
-        spans = [] if archive is None else dump_spans(archive.sizes(ask), cursor, end, now)
+        in_part = ask.kind in CUT
+        spans = [] if archive is None else dump_spans(archive.sizes(ask), cursor, end, now, in_part=in_part)
         found = None
         for span in spans:
             assert archive is not None, "spans are of an archive"
             found = await archive.parts(ask, span)
             if found is not None:
-                for part in found:
+                # Read in a thread and not closed here: where this is canceled, the thread may still be in it.
+                while (part := await asyncio.to_thread(next, found, None)) is not None:
                     yield part
                 cursor = span.until
                 break
         if found is not None:
             continue
         if spans:
-            until = spans[-1].until
+            until = min(span.until for span in spans)
         else:
             until = end if archive is None else next_dump(archive.sizes(ask), cursor, end, now)
         whole = ask.interval_ns >= DAY_NS
@@ -87,21 +98,22 @@ async def fetched_parts(
             return  # the venue's answers end here, and parts leave no hole
 
 
-def dump_spans(sizes: tuple[Literal["month", "day"], ...], cursor: int, end: int, now: int) -> list[DumpSpan]:
-    """The dumps that begin at `cursor` and lie wholly before `end` and `now`."""
-    if cursor % DAY_NS:
-        return []
+def dump_spans(sizes: Sizes, cursor: int, end: int, now: int, *, in_part: bool = False) -> list[DumpSpan]:
+    """What dumps have of the rows from `cursor` to before `end`, each over by `now`.
+
+    Those that begin at `cursor` and lie wholly before `end`; `in_part`: those with `cursor` in them.
+    """
     spans = []
     for size in sizes:
-        if size == "month" and month_start(cursor) != cursor:
-            continue
-        until = next_month(cursor) if size == "month" else cursor + DAY_NS
-        if until <= min(end, now):
-            spans.append(DumpSpan(size, cursor, until))
+        since = month_start(cursor) if size == "month" else cursor // DAY_NS * DAY_NS
+        until = next_month(cursor) if size == "month" else since + DAY_NS
+        whole = since == cursor and until <= end
+        if until <= now and (whole or in_part):
+            spans.append(DumpSpan(size, cursor, min(until, end)))
     return spans
 
 
-def next_dump(sizes: tuple[Literal["month", "day"], ...], cursor: int, end: int, now: int) -> int:
+def next_dump(sizes: Sizes, cursor: int, end: int, now: int) -> int:
     """Where after `cursor` the next dump begins; `end` where none does."""
     if "day" in sizes:
         midnight = (cursor // DAY_NS + 1) * DAY_NS

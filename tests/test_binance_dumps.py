@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
+from adapters.binance.dumps import read_days
 from adapters.binance.history import BinanceSource
 from adapters.downloads import Downloads, folder_of_mine
 from adapters.http import Retry
+from adapters.remote_source import Line
 from adapters.routes import dump_spans, month_start, next_dump, next_month
 from core.errors import DataError, VenueError
 from core.tape import Kind, Tape
@@ -184,6 +187,108 @@ async def test_rows_of_another_day_in_a_dump_are_left_out_and_told() -> None:
     assert len(tape) == 1 and "1 rows of other days in the dump are left out" in tape.notes
 
 
+async def test_a_part_of_a_past_day_comes_from_its_dump_too() -> None:
+    """Futures show 48 hours over REST: 30 hours from the middle of the 11th on, a month later, are two dumps."""
+    venue, rows = october()
+    venue.now_ms += 30 * 86_400_000
+    venue.files = {path.replace("spot", "futures/um"): body for path, body in venue.files.items()}
+    start, end = OCT_11 + 6 * 60 * MINUTE, OCT_11 + 36 * 60 * MINUTE
+    tape = await load(venue, "trades", "XRPETH", start, end)
+    expected = [row["T"] * MS for row in rows if start <= row["T"] * MS < end]
+    assert tape.columns["ts_venue"].tolist() == expected and 1000 < len(tape) < len(rows)
+    assert [path.rsplit("-", 1)[-1] for path in venue.paths("zip")] == ["11.zip", "12.zip"]
+    assert venue.paths("/aggTrades") == [] and not any("other days" in note for note in tape.notes)
+
+
+MONTH = "/data/futures/um/monthly/aggTrades/XRPETH/XRPETH-aggTrades-2019-10.zip"
+
+
+def whole_october() -> tuple[Loopback, list[dict[str, Any]]]:
+    """All there is of the month in one dump, and no dump of a day."""
+    venue, rows = october()
+    venue.now_ms += 30 * 86_400_000
+    venue.files = {MONTH: zipped("x.csv", agg_trades_csv(rows))}
+    return venue, rows
+
+
+async def test_a_day_whose_dump_is_missing_comes_from_that_of_its_month() -> None:
+    """The same tape as the recorded file; the month is fetched once for all days that follow."""
+    venue, _ = whole_october()
+    tape = await load(venue, "trades", "XRPETH", OCT_11, OCT_11 + 3 * DAY)
+    path = recorded("trades/binance-spot/XRPETH-aggtrades.2019-10.ccxt.json.gz")
+    assert tape.tape_id == read(path, "trades", "XRPETH", venue="binance-usdm").tape_id
+    assert venue.paths() == [
+        "/data/futures/um/daily/aggTrades/XRPETH/XRPETH-aggTrades-2019-10-11.zip.CHECKSUM",
+        f"{MONTH}.CHECKSUM",
+        MONTH,
+    ]
+    assert tape.source.endswith("2019-10.zip") and "sha256 of the dump equals its .CHECKSUM" in tape.notes
+
+
+async def test_parts_of_a_month_are_its_days_those_without_rows_too(tmp_path: Path) -> None:
+    """From noon of the 9th to 06:00 of the 15th: 11, 12 and 13 have rows. Nothing is left of the file."""
+    venue, rows = whole_october()
+    start, end = OCT_11 - 3 * DAY // 2, OCT_11 + 4 * DAY + 6 * 60 * MINUTE
+    async with listening(venue) as url:
+        source = BinanceSource(start=start, base_url=url, dump_url=url)
+        fetcher = source.fetcher(venue="binance-usdm", symbol="XRPETH", line=Line(downloads=tmp_path, sleep=Naps()))
+        async with aclosing(fetcher.fetch("trades", "XRPETH", 0, start, end)) as fetching:
+            parts = [part async for part in fetching]
+    edges = [start, *(OCT_11 + day * DAY for day in (-1, 0, 1, 2, 3, 4)), end]
+    assert [(part.since, part.until) for part in parts] == list(pairwise(edges))
+    counts = [sum(low <= row["T"] * MS < high for row in rows) for low, high in pairwise(edges)]
+    assert [len(part.tape) for part in parts] == counts and counts[:2] == [0, 0] and counts[5:] == [0, 0]
+    assert list(tmp_path.rglob("*.zip")) == []
+
+
+NEW_YEAR_MS = 1672531200_000
+HOUR_MS = 3_600_000
+
+
+def aggregated(*rows: tuple[int, str]) -> str:
+    """A dump of futures' aggTrades of (ms from new year 2023 on, price), numbered from 1."""
+    return csv_of([[i, price, "1", i, i, NEW_YEAR_MS + at, True] for i, (at, price) in enumerate(rows, start=1)])
+
+
+def test_a_month_is_read_a_day_at_a_time(tmp_path: Path) -> None:
+    """The third day is spoiled: the two before it are there before anybody looks at it."""
+    path = tmp_path / "x.csv"
+    path.write_text(aggregated(*((at * HOUR_MS, "1.5") for at in (0, 12, 24, 36)), (48 * HOUR_MS, "x")))
+    days = read_days(path, "trades", venue="v", symbol="X", feed_ns=0)
+    hours = [(next(days).columns["ts_venue"] // MS - NEW_YEAR_MS) // HOUR_MS for _ in range(2)]
+    assert [day.tolist() for day in hours] == [[0, 12], [24, 36]]
+    with pytest.raises(DataError, match="line 5, column `price`"):
+        next(days)
+
+
+async def test_a_trade_of_a_day_that_was_over_in_a_month_is_left_out_and_told() -> None:
+    """As in a dump of a day: made before midnight, it stands behind the first trade after it."""
+    midnight = 24 * HOUR_MS
+    venue = Loopback(now_ms=NEW_YEAR_MS + 40 * midnight)
+    file = "/data/futures/um/monthly/aggTrades/BTCUSDT/BTCUSDT-aggTrades-2023-01.zip"
+    text = aggregated((midnight - 1, "1"), (midnight, "2"), (midnight - 2, "3"), (midnight + 1, "4"))
+    venue.files[file] = zipped("x.csv", text)
+    tape = await load(venue, "trades", "BTCUSDT", NEW_YEAR_MS * MS, NEW_YEAR_MS * MS + 2 * DAY)
+    assert tape.columns["price"].tolist() == [1, 2, 4]
+    assert "1 rows of other days in the dump are left out" in tape.notes
+
+
+async def test_a_dump_of_a_month_without_a_column_says_which() -> None:
+    """A header that names no time."""
+    venue = Loopback(now_ms=NEW_YEAR_MS + 40 * 24 * HOUR_MS)
+    file = "/data/futures/um/monthly/bookTicker/BTCUSDT/BTCUSDT-bookTicker-2023-01.zip"
+    rows = [[9, "42000.0", "3", "42000.1", "2", NEW_YEAR_MS + 6]]
+    head = "update_id,best_bid_price,best_bid_qty,best_ask_price,best_ask_qty"
+    venue.files[file] = zipped("q.csv", csv_of(rows, f"{head},event_time"))
+    with pytest.raises(DataError, match="I find none for transaction_time"):
+        await load(venue, "quotes", "BTCUSDT", NEW_YEAR_MS * MS, NEW_YEAR_MS * MS + DAY)
+    venue.files[file] = zipped("q.csv", csv_of(rows, f"{head},transaction_time"))
+    quotes = await load(venue, "quotes", "BTCUSDT", NEW_YEAR_MS * MS, NEW_YEAR_MS * MS + DAY)
+    assert quotes.columns["ts_venue"].tolist() == [(NEW_YEAR_MS + 6) * MS] and quotes.columns["ask_size"].tolist() == [
+        2
+    ]
+
+
 def test_which_dumps_fit_a_range() -> None:
     """Whole months and days that are over; 2024-02 has 29 days."""
     feb, now = 1706745600_000 * MS, 1709251200_000 * MS  # 2024-02-01, 2024-03-01
@@ -193,6 +298,9 @@ def test_which_dumps_fit_a_range() -> None:
     assert [span.size for span in dump_spans(both, feb, now, now - 1)] == ["day"]
     assert [span.size for span in dump_spans(both, feb + DAY, now, now)] == ["day"]
     assert dump_spans(both, feb + 1, now, now) == [] and dump_spans(both, now - DAY, now - 1, now) == []
+    part = dump_spans(("day", "month"), feb + 5, feb + DAY + 7, now, in_part=True)
+    assert part == [("day", feb + 5, feb + DAY), ("month", feb + 5, feb + DAY + 7)]
+    assert dump_spans(("day", "month"), now - DAY + 5, now, now - 1, in_part=True) == []
     assert next_dump(("day",), feb + 5, now, now) == feb + DAY
     assert next_dump(("day",), now - DAY + 5, now + 5, now + 5) == now + 5
     assert next_dump(("month",), feb - 5, now, now) == feb and next_dump((), feb, now, now) == now

@@ -180,6 +180,20 @@ async def test_yesterday_from_the_dump_and_the_last_trades_over_rest() -> None:
     assert "the dump has no published checksum" in tape.notes
 
 
+async def test_an_hour_of_a_past_day_comes_from_its_dump() -> None:
+    """The last 1,000 trades are of today; the dump of the 3rd has what was made from 10:00 to 11:00, and more."""
+    day_s = (MAY_4 - 86_400_000) // 1000
+    header = "timestamp,symbol,side,size,price,tickDirection,trdMatchID"
+    at = [36_000 - 1, 36_000, 39_599, 39_600]
+    dump = [[f"{day_s + s}.0", "BTCUSDT", "Buy", "1", "99", "x", f"{s:036d}"] for s in at]
+    venue = Loopback(now_ms=MAY_4 + 20_000)
+    venue.files["/trading/BTCUSDT/BTCUSDT2025-05-03.csv.gz"] = gzip.compress(csv_of(dump, header).encode())
+    start = (day_s + 36_000) * 1000 * MS
+    tape = await load(venue, "trades", start, start + 3_600_000 * MS, dumps=True)
+    assert (tape.columns["ts_venue"] // 10**9 - day_s).tolist() == [36_000, 39_599]
+    assert venue.paths("recent-trade") == []
+
+
 async def test_trades_that_nobody_publishes_are_an_error_and_no_hole() -> None:
     """No dump of yesterday yet, and the last 1,000 begin today."""
     venue = Loopback(now_ms=MAY_4 + 20_000)

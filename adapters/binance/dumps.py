@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import pairwise
+from itertools import groupby, pairwise
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
 
 from adapters.binance.book_sync import FuturesSync
 from adapters.book_sync import Ids
-from adapters.columns import Origin
+from adapters.columns import DAY_NS, Origin
 from adapters.csv_table import Block, Layout, gathered, headed, read_blocks, separator_of
 from adapters.decimals import Column
 from adapters.depth_rows import DepthRows
@@ -52,6 +53,32 @@ def read_dump(path: Path, kind: Kind, *, venue: str, symbol: str, feed_ns: int) 
     return tick_tape(kind, ticks, venue=venue, symbol=symbol, feed_ns=feed_ns)
 
 
+def read_days(path: Path, kind: Kind, *, venue: str, symbol: str, feed_ns: int) -> Iterator[Tape]:
+    """The trades or quotes of a long dump, a tape for each UTC day with rows, oldest first; one day is in memory.
+
+    A row that came after the first of a later day is with that day's. Raises DataError.
+    """
+    blocks, ticks_of = {"trades": (_trade_blocks(path), _trade_ticks), "quotes": (_quote_blocks(path), _quote_ticks)}[
+        kind
+    ]
+    for _, day in groupby(_by_day(blocks), key=itemgetter(0)):
+        ticks = ticks_of(path, (block for _, block in day))
+        yield tick_tape(kind, ticks, venue=venue, symbol=symbol, feed_ns=feed_ns)
+
+
+def _by_day(blocks: Iterator[Block]) -> Iterator[tuple[int, Block]]:
+    """Blocks cut at midnights, with their days since 1970."""
+    newest = 0
+    for block in blocks:
+        if "time" not in block:
+            yield newest, block  # whoever gathers its columns tells which are missing
+            continue
+        days = np.maximum.accumulate(np.maximum(block.times("time") // DAY_NS, newest))
+        newest = int(days[-1])
+        cuts = (np.flatnonzero(np.diff(days)) + 1).tolist()
+        yield from zip(days[[0, *cuts]].tolist(), block.split(cuts) if cuts else [block], strict=True)
+
+
 def looks_like_dump(fields: list[str]) -> bool:
     """Whether a CSV's first line can be one of these."""
     lower = {field.lower() for field in fields}
@@ -86,17 +113,23 @@ def _trade_columns(fields: list[str]) -> tuple[str, ...]:
     return TRADES if len(fields) > 5 and fields[5].lower() in ("true", "false") else AGG_TRADES
 
 
-def _trades(path: Path, symbol: str) -> Ticks:
-    def renamed() -> Iterator[Block]:
-        for block in read_blocks(path, lambda fields, line, origin: _layout("trades", fields, line, origin)):
-            for ours, names in NAMES.items():
-                found = [block.layout.positions[name] for name in names if name in block]
-                if found:
-                    block.layout.positions[ours] = found[0]
-            yield block
+def _named(path: Path, kind: Kind, names: dict[str, tuple[str, ...]]) -> Iterator[Block]:
+    """The blocks of a dump, whose columns also go by our names."""
+    for block in read_blocks(path, lambda fields, line, origin: _layout(kind, fields, line, origin)):
+        for ours, theirs in names.items():
+            found = [block.layout.positions[name] for name in theirs if name in block]
+            if found:
+                block.layout.positions[ours] = found[0]
+        yield block
 
+
+def _trade_blocks(path: Path) -> Iterator[Block]:
+    return _named(path, "trades", NAMES)
+
+
+def _trade_ticks(path: Path, blocks: Iterator[Block]) -> Ticks:
     rows = gathered(
-        renamed(),
+        blocks,
         numbers={"price": "price", "size": "size"},
         others={
             "time": lambda block: block.times("time"),
@@ -120,11 +153,15 @@ def _trades(path: Path, symbol: str) -> Ticks:
     return ticks.taken(seen.keep)
 
 
-def _quotes(path: Path, symbol: str) -> Ticks:
+def _quote_blocks(path: Path) -> Iterator[Block]:
+    return _named(path, "quotes", {"time": ("transaction_time",)})
+
+
+def _quote_ticks(path: Path, blocks: Iterator[Block]) -> Ticks:
     rows = gathered(
-        read_blocks(path, lambda fields, line, origin: _layout("quotes", fields, line, origin)),
+        blocks,
         numbers={f"{side}_{ours}": f"best_{side}_{theirs}" for side in ("bid", "ask") for ours, theirs in _QUOTE},
-        others={"time": lambda block: block.times("transaction_time")},
+        others={"time": lambda block: block.times("time")},
         need=("transaction_time",),
     )
     prices = {name: column for name, column in rows.numbers.items() if name.endswith("price")}
@@ -180,6 +217,10 @@ def _text(cell: bytes) -> str:
     return cell.decode("utf-8", "replace")
 
 
-READERS: dict[str, Callable[[Path, str], Ticks]] = {"trades": _trades, "quotes": _quotes, "depth": _depth}
+READERS: dict[str, Callable[[Path, str], Ticks]] = {
+    "trades": lambda path, symbol: _trade_ticks(path, _trade_blocks(path)),
+    "quotes": lambda path, symbol: _quote_ticks(path, _quote_blocks(path)),
+    "depth": _depth,
+}
 KINDS = tuple(READERS)
 """Kinds of rows there are dumps of."""

@@ -7,8 +7,7 @@ file name as recorded). Whether a file is whole, its own CRC tells.
 
 from __future__ import annotations
 
-import asyncio
-from typing import Literal
+from collections.abc import Iterator
 
 from adapters.bybit.dumps import read_dump
 from adapters.bybit.recording import read_recording
@@ -17,7 +16,7 @@ from adapters.downloads import Download, Downloads
 from adapters.dump_days import within
 from adapters.fetch import Fetched
 from adapters.receipt_clock import FEED_NS
-from adapters.routes import Ask, DumpSpan, day_text
+from adapters.routes import Ask, DumpSpan, Sizes, day_text
 
 LEVELS = (500, 200)
 """How deep books were recorded, at different times."""
@@ -33,20 +32,16 @@ class BybitArchive:
         self.book_url = book_url
         self.venue = venue
 
-    def sizes(self, ask: Ask) -> tuple[Literal["month", "day"], ...]:
+    def sizes(self, ask: Ask) -> Sizes:
         """Trades and books by days; bars need few pages over REST."""
         return ("day",) if ask.kind in ("trades", "depth") else ()
 
-    async def parts(self, ask: Ask, span: DumpSpan) -> list[Fetched] | None:
-        """One dump; None where it is not there. Raises VenueError, DataError."""
+    async def parts(self, ask: Ask, span: DumpSpan) -> Iterator[Fetched] | None:
+        """See `Archive.parts`."""
         for url in self.urls(ask, span):
             download = await self.downloads.unchecked(url)
-            if download is None:
-                continue
-            try:
-                return [await asyncio.to_thread(self._read, download, ask, span, url)]
-            finally:
-                download.path.unlink(missing_ok=True)
+            if download is not None:
+                return self._read(download, ask, span, url)
         return None
 
     def urls(self, ask: Ask, span: DumpSpan) -> list[str]:
@@ -59,7 +54,10 @@ class BybitArchive:
             return [f"{self.dump_url}/spot/{symbol}/{symbol}_{day}.csv.gz"]
         return [f"{self.dump_url}/trading/{symbol}/{symbol}{day}.csv.gz"]
 
-    def _read(self, download: Download, ask: Ask, span: DumpSpan, url: str) -> Fetched:
+    def _read(self, download: Download, ask: Ask, span: DumpSpan, url: str) -> Iterator[Fetched]:
         read = read_recording if ask.kind == "depth" else read_dump
-        tape = read(download.path, ask.kind, venue=self.venue, symbol=ask.symbol, feed_ns=FEED_NS)
-        return within(tape, span, source=url, notes=("the dump has no published checksum",))
+        try:
+            tape = read(download.path, ask.kind, venue=self.venue, symbol=ask.symbol, feed_ns=FEED_NS)
+            yield within(tape, span, source=url, notes=("the dump has no published checksum",))
+        finally:
+            download.path.unlink(missing_ok=True)
