@@ -23,12 +23,14 @@ from adapters.fetched_history import FetchedHistory
 from adapters.files import FileHistory
 from adapters.kept_brackets import answer_of, answers, set_aside
 from adapters.read_ahead import read_ahead
+from adapters.remote_source import Line
 from adapters.sources import FileSource, source_of
 from adapters.tape_file import write_tape
 from adapters.tape_head import Head, read_head
 from core.errors import DataError, UsageError
 from core.notation import interval_ns
 from core.tape import COLUMNS, SIZES, Gap, Kind, Rows, is_number
+from core.venue_rules import DatedInstrument
 
 EXPORT_ROWS = 50_000
 """Rows of a CSV file written at once."""
@@ -134,6 +136,13 @@ class CacheDesk:
         opened = source.open(venue=venue, symbol=symbol, kind=kind, interval_ns=length_ns, cache=self.root)
         assert isinstance(opened, FetchedHistory), "whatever comes over the network is kept"
         return opened
+
+    async def instruments(self, venue: str, symbol: str) -> dict[str, DatedInstrument]:
+        """The filters of every symbol of a venue as it says them now; `symbol` is named in errors.
+
+        Raises UsageError where nobody has that name, VenueError.
+        """
+        return await source_of(venue, 0, None).fetcher(venue=venue, symbol=symbol, line=Line()).instruments()
 
     async def repair(
         self, known: Mapping[Path, FetchedHistory], told: Told | None = None

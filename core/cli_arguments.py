@@ -13,7 +13,7 @@ VERBS = {
     "check": "read a config whole, start nothing, tell every problem",
     "scenario": "run scenario files and compare with what they expect",
     "parity": "run a config as a backtest and as paper, compare event by event",
-    "data": "download market data, list what is kept, verify, repair, export it; make tapes of files",
+    "data": "download market data, list what is kept, verify, repair, export it; make tapes of files; ask for filters",
     "report": "print the summary of a run again",
     "explain": "tell an order's whole story: who wanted it, its queue, why each fill happened, how it ended",
     "new-strategy": "write a strategy and its config to start from",
@@ -105,11 +105,14 @@ def parse_verb(verb: str, arguments: list[str]) -> argparse.Namespace:
 def _add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "action",
-        choices=("download", "list", "verify", "repair", "export", "convert"),
-        help="what to do: with the cache, or (convert) with files of yours",
+        choices=("download", "list", "verify", "repair", "export", "convert", "instruments"),
+        help="what to do: with the cache, (convert) with files of yours, or (instruments) ask for a config's filters",
     )
     parser.add_argument(
-        "rows", nargs="*", metavar="VENUE SYMBOL KIND [INTERVAL]", help="like: binance-usdm BTCUSDT bars 1m"
+        "rows",
+        nargs="*",
+        metavar="VENUE SYMBOL KIND [INTERVAL]",
+        help="like: binance-usdm BTCUSDT bars 1m; instruments: VENUE SYMBOL, or several symbols",
     )
     parser.add_argument("--config", metavar="FILE", help="download, repair: all that this config needs")
     parser.add_argument("--set", action="append", default=[], metavar="a.b=c", help=SET_HELP)

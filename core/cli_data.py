@@ -1,4 +1,5 @@
-"""The verb `data`: download market data, list what is kept, check it, mend it, take it out, bring files in.
+"""The verb `data`: download market data, list what is kept, check it, mend it, take it out, bring files in; and ask a
+venue for the filters that a config needs.
 
 stdout is the result; progress goes to stderr, on a terminal only.
 """
@@ -17,11 +18,13 @@ from typing import Any, TypeVar, get_args
 
 from core.compose import cache_folder, market_data, read_plan
 from core.config import TapeKind
+from core.encode import to_plain, to_yaml
 from core.errors import DataError, UsageError
 from core.notation import interval_ns, timestamp_ns
 from core.ports import Downloaded, KeptHistory, ToldBrackets
 from core.progress import Progress, wants_lines
 from core.report.plain_text import iso, printable
+from core.scalars import advice, nearest
 from core.told_brackets import told_brackets
 
 KINDS: tuple[str, ...] = get_args(TapeKind)
@@ -45,6 +48,7 @@ def run_data(options: argparse.Namespace) -> int:
         "repair": _repair,
         "export": _export,
         "convert": _convert,
+        "instruments": _instruments,
     }[options.action]
     try:
         return act(market_data(root), plan, options, progress)
@@ -55,7 +59,7 @@ def run_data(options: argparse.Namespace) -> int:
 def _check(options: argparse.Namespace) -> None:
     """Refuse options that say nothing here, in one sentence. Raises UsageError."""
     action = options.action
-    named = action in ("download", "export", "convert")
+    named = action in ("download", "export", "convert", "instruments")
     if options.rows and not named:
         raise UsageError(f"`data {action}` is about the whole cache: leave `{' '.join(options.rows)}` out")
     if options.config and action not in ("download", "repair"):
@@ -76,6 +80,8 @@ def _check(options: argparse.Namespace) -> None:
             "say what, of which files and where to, like: data convert binance-usdm BTCUSDT trades "
             "--files 'dumps/BTCUSDT-trades-*.zip' --out tapes"
         )
+    if action == "instruments" and len(options.rows) < 2:
+        raise UsageError("say whose and which, like: data instruments binance-usdm LINKUSDT ADAUSDT")
     if action == "export" and (not options.rows or options.out is None):
         raise UsageError(
             "say what and where to: data export VENUE SYMBOL KIND [INTERVAL] --out FILE.csv or FILE.parquet"
@@ -222,6 +228,24 @@ def _convert(desk: Any, plan: Any, options: argparse.Namespace, progress: Progre
         for note in tape.notes:
             print(f"  {note}", file=sys.stderr)
     print(f'a run reads them with: source: {{kind: file, path: "{target.parent}/*.parquet"}}')
+    return 0
+
+
+# --- filters ---------------------------------------------------------------------------------------------------------
+
+
+def _instruments(desk: Any, plan: Any, options: argparse.Namespace, progress: Progress) -> int:
+    """A section of a config: what the venue says of these symbols now."""
+    venue, *symbols = options.rows
+    known = asyncio.run(desk.instruments(venue, symbols[0]))
+    sections = {}
+    for symbol in symbols:
+        if symbol not in known:
+            raise UsageError(f"{venue} has no symbol `{symbol}`, {advice(nearest(symbol, known), list(known)[:5])}")
+        sections[symbol] = to_plain(known[symbol])
+        asked = iso(known[symbol].since)[:19]
+        del sections[symbol]["since"]
+    print(f"# as {venue} said at {asked}Z\n{to_yaml({'instruments': sections})}", end="")
     return 0
 
 

@@ -234,7 +234,8 @@ class _Reader:
                 self._say(
                     f"data[{at}].symbol",
                     f"the stored rules of {venue.rules.name} do not know {entry.symbol} (known: {known}); add "
-                    f'`instruments: {{{entry.symbol}: {{tick: "…", step: "…"}}}}`',
+                    f'`instruments: {{{entry.symbol}: {{tick: "…", step: "…"}}}}`: the venue tells all of it with '
+                    f"`data instruments {venue.rules.name} {entry.symbol}`",
                 )
                 continue
             if guessed and key not in instruments:

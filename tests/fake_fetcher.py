@@ -28,6 +28,7 @@ from adapters.fetched_history import FetchedHistory
 from adapters.rows_tape import empty_tape
 from core.errors import VenueError
 from core.tape import Kind, Rows, Tape
+from core.venue_rules import DatedInstrument
 
 MINUTE = 60_000_000_000
 MAY_4 = 1746316800_000000000
@@ -56,12 +57,16 @@ class FakeFetcher:
         """Parts after which the venue is gone."""
         self.before_part: Callable[[int], None] = lambda number: None
         """Called before each part with how many came before it."""
+        self.known: dict[str, DatedInstrument] = {}
 
     def check(self, kind: Kind, symbol: str, interval_ns: int) -> None:
         """Every kind there is, of every symbol."""
 
     async def now(self) -> int:
         return self._now
+
+    async def instruments(self) -> dict[str, DatedInstrument]:
+        return self.known
 
     async def fetch(
         self, kind: Kind, symbol: str, interval_ns: int, start: int, end: int, progress: Progress | None = None

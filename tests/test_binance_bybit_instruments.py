@@ -19,10 +19,14 @@ from adapters.http import JsonReader
 from adapters.remote_source import Line
 from adapters.sources import source_of
 from adapters.venues import load_rules
-from core.errors import UsageError
+from core.decode import decode
+from core.encode import to_plain, to_yaml
+from core.errors import Problem, UsageError
 from core.venue_rules import DatedInstrument
+from core.yaml_nodes import parse
 from loopback import Loopback, Naps, everywhere, listening
 from recorded_answers import body_of, fixtures, json_gz
+from sim.scenario_market import InstrumentSpec
 
 MS = 1_000_000
 ANSWERS = {
@@ -46,6 +50,19 @@ async def fetched(venue_name: str) -> dict[str, DatedInstrument]:
     async with listening(venue) as url:
         source = kind(start=0, base_url=url)
         return await source.fetcher(venue=venue_name, symbol="", line=Line(sleep=Naps())).instruments()
+
+
+@pytest.mark.parametrize("venue", ANSWERS)
+async def test_every_fetched_instrument_is_a_section_of_a_config(venue: str) -> None:
+    """Written out and read as `instruments`, each value comes back; so the verb's text may be pasted as it is."""
+    found = await fetched(venue)
+    text = to_yaml({symbol: {k: v for k, v in to_plain(row).items() if k != "since"} for symbol, row in found.items()})
+    problems: list[Problem] = []
+    written = decode(parse(text, "x"), dict[str, InstrumentSpec], problems)  # type: ignore[arg-type]
+    assert problems == [] and written is not None and len(written) == len(found) > 100
+    for symbol, row in found.items():
+        for name in row.__struct_fields__[1:]:
+            assert getattr(written[symbol], name) == getattr(row, name), (symbol, name)
 
 
 @pytest.mark.parametrize("venue", ANSWERS)

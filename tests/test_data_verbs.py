@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from adapters.columns import DAY_NS
 from adapters.files import FileSource
 from adapters.tape_file import read_tape
 from command_line import CommandLine
+from core.price_filters import PercentPrice
+from core.venue_rules import DatedInstrument
 from fake_fetcher import MAY_4, MINUTE, TRADES_A_DAY, FakeFetcher, loaded, rows_in, rows_of
 
 TRADES = ("binance-usdm", "X", "trades")
@@ -158,6 +161,8 @@ def test_a_venue_whose_now_lies_before_the_end_is_told(cli: CommandLine, monkeyp
         (["list", *TRADES], "`data list` is about the whole cache: leave `binance-usdm X trades` out"),
         (["verify", "--config", "run.yaml"], "--config belongs to `data download` and `data repair`"),
         (["export", *TRADES], "say what and where to"),
+        (["instruments", "binance-usdm"], "say whose and which, like: data instruments binance-usdm LINKUSDT ADAUSDT"),
+        (["instruments", "nobody", "X"], "knows no exchange `nobody`"),
     ],
 )
 def test_a_command_that_says_too_little_or_too_much_is_told_what_to_write(
@@ -166,6 +171,43 @@ def test_a_command_that_says_too_little_or_too_much_is_told_what_to_write(
     done = cli("data", *wrong)
     assert done.code in (2, 3) and told in done.err and len(done.err.splitlines()) == 1
     assert venue.asked == []
+
+
+# --- filters --------------------------------------------------------------------------------------------------------
+
+
+def test_the_filters_of_a_symbol_come_as_a_section_of_a_config(cli: CommandLine, venue: FakeFetcher) -> None:
+    """What nobody says is left out; a run with the printed text is free of problems."""
+    venue.known = {
+        "LINKUSDT": DatedInstrument(
+            since=MAY_4,
+            tick=Decimal("0.001"),
+            step=Decimal("0.01"),
+            base="LINK",
+            max_orders=200,
+            percent_price=PercentPrice(up=Decimal("1.05"), down=Decimal("0.95")),
+        )
+    }
+    done = cli("data", "instruments", "binance-usdm", "LINKUSDT")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.splitlines() == [
+        "# as binance-usdm said at 2025-05-04T00:00:00Z",
+        "instruments:",
+        "  LINKUSDT:",
+        '    tick: "0.001"',
+        '    step: "0.01"',
+        "    base: LINK",
+        "    quote: USDT",
+        "    percent_price:",
+        '      up: "1.05"',
+        '      down: "0.95"',
+        "    max_orders: 200",
+    ]
+    text = CONFIG.replace('instruments: {X: {tick: "0.1", step: "0.01", base: X}}\n', done.out)
+    (cli.folder / "run.yaml").write_text(text.replace("symbol: X", "symbol: LINKUSDT").replace("[X]", "[LINKUSDT]"))
+    assert cli("check", "run.yaml").code == 0
+    wrong = cli("data", "instruments", "binance-usdm", "LINKUSD")
+    assert wrong.code == 2 and wrong.err == "binance-usdm has no symbol `LINKUSD`, did you mean `LINKUSDT`?\n"
 
 
 # --- list, verify, repair -------------------------------------------------------------------------------------------
