@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from core.events import FundingPaid, PositionLiquidated
 from core.orders import Order, OrderStatus
 from core.report.plain_text import iso
 from core.silence import why_silent
@@ -28,6 +29,7 @@ def remarks(parts: RunParts, curve: EquityCurve) -> list[str]:
         *parts.plan.warnings,
         *(line for tape in parts.tapes for line in _about_tape(tape)),
         *_ruin(curve, shared=bool(parts.plan.config.account.multi_asset)),
+        *_forced_closes(parts.recording.account_events),
         *_beginnings(parts),
         *(f"trading was halted for {scope}: {reason}" for scope, reason in parts.risk.halted.items()),
         *_refusals(orders, OrderStatus.DENIED, "denied by our own checks"),
@@ -55,6 +57,18 @@ def _ruin(curve: EquityCurve, *, shared: bool) -> Iterator[str]:
         at = iso(int(curve.ts[below.argmax()]))[:19]
         done = "exchanged the other assets for what is owed, or liquidated," if shared else "liquidated"
         yield f"equity fell below zero at {at}Z: a venue would have {done} before"
+
+
+def _forced_closes(events: Iterable[FundingPaid | PositionLiquidated]) -> Iterator[str]:
+    """Positions that the venue closed, by strategy and symbol: a run that goes on after it looks like any other."""
+    closed: dict[tuple[str, str, str], list[PositionLiquidated]] = {}
+    for event in events:
+        if isinstance(event, PositionLiquidated):
+            closed.setdefault((event.strategy, event.symbol, event.cause), []).append(event)
+    for (strategy, symbol, cause), of in closed.items():
+        done = "liquidated" if cause == "liquidation" else "deleveraged"
+        times = "once" if len(of) == 1 else f"{len(of):,} times, first"
+        yield f"{strategy}: {symbol} was {done} by the venue {times} at {iso(of[0].ts)[:19]}Z"
 
 
 def _beginnings(parts: RunParts) -> Iterator[str]:

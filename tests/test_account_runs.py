@@ -52,6 +52,7 @@ async def test_a_position_is_liquidated_inside_a_bar_and_everybody_hears_of_it()
     (trade,) = result.trades
     assert (trade["exit_reason"], D(trade["pnl"])) == ("liquidation", D(-6000))
     assert D(str(result.summary["final_equity"])) == D(4000)
+    assert "s: X was liquidated by the venue once at 2025-01-01T00:02:38Z" in result.summary["warnings"]
 
 
 async def test_the_strategy_sees_its_liquidation_price_and_it_goes_with_the_position() -> None:
