@@ -1,8 +1,7 @@
 """A run's configuration: one strict file for every mode, read whole before anything starts.
 
-`load_config(path)` for a config or a ConfigError with all problems; `read_config` for those who have more to check
-(`core.compose` decodes `simulation`, `venue`, `instruments` and the sources, which belong to other rooms, into the same
-list of problems).
+`read_config` returns the config with all problems that core can see: `core.compose` decodes `simulation`, `venue`,
+`instruments` and the sources, which belong to other rooms, into the same list.
 """
 
 from __future__ import annotations
@@ -217,20 +216,6 @@ class Config(ConfigKeys, frozen=True, kw_only=True):
     file: str
 
 
-def load_config(path: str | os.PathLike[str], *, assignments: Sequence[str] = (), mode: Mode | None = None) -> Config:
-    """The config in a file. Raises ConfigError with all problems core can see, sorted by line."""
-    config, problems, _ = read_config(path, assignments, mode=mode)
-    return _whole(os.fspath(path), config, problems)
-
-
-def load_config_text(
-    text: str, file: str = "config", *, assignments: Sequence[str] = (), mode: Mode | None = None
-) -> Config:
-    """As `load_config`, from text in hand; `file` is what messages call it."""
-    config, problems, _ = read_config_text(text, file, assignments, mode=mode)
-    return _whole(file, config, problems)
-
-
 def read_config(
     path: str | os.PathLike[str], assignments: Sequence[str] = (), *, mode: Mode | None = None
 ) -> tuple[Config | None, list[Problem], Node]:
@@ -258,10 +243,11 @@ def read_config_text(
     return config, problems, node
 
 
-def config_error(file: str, problems: Iterable[Problem]) -> ConfigError:
+def config_error(file: str, problems: Iterable[Problem], assignments: Sequence[str] = ()) -> ConfigError:
     """All problems of a config file as one error: by line, what has no line (`--set`, missing files) last."""
     ordered = sorted(problems, key=lambda problem: (problem.line is None, problem.line or 0))
-    return ConfigError(file, ordered, again=f"python -m core.run check {shlex.quote(file)}")
+    given = [word for assignment in assignments for word in ("--set", assignment)]
+    return ConfigError(file, ordered, again=shlex.join(["python", "-m", "core.run", "check", file, *given]))
 
 
 def resolved_yaml(config: Config, sections: Mapping[str, Any] | None = None) -> str:
@@ -300,9 +286,3 @@ def file_text(path: str | os.PathLike[str]) -> str:
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else str(error)
         raise ConfigError(file, [Problem(None, "$", f"cannot be read: {why}")]) from None
-
-
-def _whole(file: str, config: Config | None, problems: list[Problem]) -> Config:
-    if config is None or problems:
-        raise config_error(file, problems)
-    return config

@@ -14,12 +14,11 @@ import msgspec
 import pytest
 import yaml
 
+from config_text import load_config_text
 from core.config import (
     Config,
     TapeKind,
     config_error,
-    load_config,
-    load_config_text,
     read_config,
     read_config_text,
     resolved_yaml,
@@ -316,10 +315,19 @@ def test_a_path_in_a_message_cannot_write_to_the_terminal() -> None:
 def test_a_file_is_read_and_names_itself_in_the_advice(tmp_path: Path) -> None:
     file = tmp_path / "my run.yaml"
     file.write_text(GOOD.replace("seed: 7", "sed: 7"))
-    with pytest.raises(ConfigError, match="did you mean `seed`") as caught:
-        load_config(file)
-    assert str(caught.value).endswith(f"check again with: python -m core.run check '{file}'")
-    assert caught.value.exit_code == 2
+    _, problems, _ = read_config(file)
+    error = config_error(str(file), problems)
+    assert "did you mean `seed`" in str(error)
+    assert str(error).endswith(f"check again with: python -m core.run check '{file}'")
+    assert error.exit_code == 2
+
+
+def test_what_was_set_on_the_command_line_belongs_to_checking_again() -> None:
+    given = ("risk.max_levrage=3", "run.name=my run")
+    _, problems, _ = read_config_text(GOOD, "run.yaml", given)
+    assert str(config_error("run.yaml", problems, given)).endswith(
+        "check again with: python -m core.run check run.yaml --set risk.max_levrage=3 --set 'run.name=my run'"
+    )
 
 
 def test_what_cannot_be_read_says_why(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from core.config import StrategySection, load_config_text
+from config_text import load_config_text
+from core.config import StrategySection
 from core.errors import ConfigError
 from core.hearing import Hearing, hearings, problems
 from tick_run import tick_plan, trades
