@@ -80,10 +80,10 @@ def read_plan(
     else:
         read, problems, root = read_config_text(text, file, assignments, mode=mode)
     if read is None:
-        raise config_error(file, problems)
+        raise config_error(file, problems, assignments)
     plan = _Reader(read, root, problems).plan()
     if problems or plan is None:
-        raise config_error(file, problems)
+        raise config_error(file, problems, assignments)
     return plan
 
 
@@ -132,8 +132,9 @@ class _Reader:
     def _venues(self) -> dict[str, VenuePlan]:
         from adapters.venues import VENUES, load_rules, unknown_venue
         from sim.models import fee_problems
+        from sim.models.refusals import model_problems
 
-        simulation = self._simulation()
+        simulation, kinds = self._simulation(), kinds_by_symbol(self.config)
         nodes = {"": self.config.venue} if self.config.venue is not None else dict(self.config.venues or {})
         venues: dict[str, VenuePlan] = {}
         for key, node in nodes.items():
@@ -150,7 +151,7 @@ class _Reader:
             account = self.config.account
             rules = load_rules(name)
             wrong = list(fee_problems(simulation, rules, self.config.run.start))
-            for key, message in wrong:
+            for key, message in (*wrong, *model_problems(simulation, rules, kinds)):
                 self._say(f"simulation.{key}", message)
             if wrong:  # told; the rest of the file is checked with the venue's own fees
                 simulation = msgspec.structs.replace(simulation, fees=None, symbols={})
@@ -303,6 +304,14 @@ class _Reader:
     def _check_money(self, venues: dict[str, VenuePlan], currency: str) -> None:
         if not any(balance > 0 for venue in venues.values() for balance in venue.balances.values()):
             self._say("account", f'the account is empty: give it `balances: {{{currency}: "10000"}}`')
+
+
+def kinds_by_symbol(config: Config) -> dict[str, set[str]]:
+    """Kinds of data a run asks for of each symbol, at whatever venue."""
+    kinds: dict[str, set[str]] = {}
+    for entry in config.data:
+        kinds.setdefault(entry.symbol, set()).add(entry.kind)
+    return kinds
 
 
 def cache_folder(config: Config | None = None) -> Path:

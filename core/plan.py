@@ -94,7 +94,7 @@ class Plan(msgspec.Struct, frozen=True):
         """Whether maintenance of an isolated position is valued at entry, where the venue leaves that to a model."""
         plan = self.venues[venue]
         margin = plan.simulation.margin
-        return plan.rules.maintenance_at == "model" and margin is not None and margin.bybit_liq == "entry"
+        return margin is not None and margin.maintenance_at(plan.rules.maintenance_at) == "entry"
 
     def kinds_of(self, key: Key) -> list[str]:
         """Kinds of data the run has of a symbol."""

@@ -34,7 +34,7 @@ def account_for(plan: Plan, venue: VenuePlan, models: Models, tapes: Sequence[Ro
         margin_mode=account.margin_mode,
         hedged=account.position_mode == "hedge",
         terms=terms,
-        maintenance_at=models.margin.bybit_liq if rules.maintenance_at == "model" else rules.maintenance_at,
+        maintenance_at=models.margin.maintenance_at(rules.maintenance_at),
         collateral=SharedCollateral(shared, plan.prices_at(venue.name)) if shared else None,
     )
 

@@ -37,7 +37,7 @@ FIDELITY = {
     "l2": "fidelity: order book and prints",
     "l1": "fidelity: best bid and ask and prints; what lies behind the touch is not known",
     "trades": "fidelity: prints alone; queues and spreads are estimates",
-    "bars": "fidelity: bars, for screening; fills inside a bar are an estimate",
+    "bars": "fidelity: bars, for screening; fills inside a bar are an estimate, own orders never meet",
 }
 
 

@@ -59,7 +59,7 @@ def account_of(
         margin_mode=spec.margin_mode,
         hedged=spec.position_mode == "hedge",
         terms={symbol: _terms(scenario, symbol, given, rules) for symbol, given in scenario.instruments.items()},
-        maintenance_at=models.margin.bybit_liq if rules.maintenance_at == "model" else rules.maintenance_at,
+        maintenance_at=models.margin.maintenance_at(rules.maintenance_at),
         collateral=_collateral(scenario, rules, instruments, balances) if spec.multi_asset else None,
     )
     for symbol, held in spec.positions.items():

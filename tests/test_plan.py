@@ -73,6 +73,37 @@ def test_models_that_have_no_effect_on_bars_are_told_one_line_each() -> None:
     assert plan(simulation="{spread: {kind: none}}").warnings == []
 
 
+@pytest.mark.parametrize(
+    ("venue", "simulation", "path", "told"),
+    [
+        # venues.md: USD-M takes EXPIRE_TAKER, EXPIRE_MAKER and EXPIRE_BOTH; DECREMENT and TRANSFER are spot's
+        (
+            "binance-usdm",
+            "{stp: {default: transfer}}",
+            "stp.default",
+            "has no mode `transfer`, expected one of: none, ",
+        ),
+        ("binance-usdm", "{symbols: {X: {stp: {default: decrement}}}}", "symbols.X.stp.default", "no mode `decrement`"),
+        ("binance-usdm", "{margin: {bybit_liq: mark}}", "margin.bybit_liq", "leave it out"),
+        ("binance-usdm", "{margin: {bybit_liq: entry}}", "margin.bybit_liq", "leave it out"),
+        ("bybit-linear", "{queue: {kind: l3_fifo}}", "queue.kind", "X has bars"),
+        ("bybit-linear", "{symbols: {X: {queue: {kind: l3_fifo}}}}", "symbols.X.queue.kind", "only `l3` data has"),
+        ("bybit-linear", "{symbols: {XY: {spread: {kind: none}}}}", "symbols.XY", "did you mean `X`?"),
+    ],
+)
+def test_a_model_that_the_venue_or_the_data_cannot_follow_is_refused(
+    venue: str, simulation: str, path: str, told: str
+) -> None:
+    (problem,) = problems(venue=f"venue: {{name: {venue}}}", simulation=simulation)
+    assert problem.path == f"$.simulation.{path}"
+    assert told in problem.message
+
+
+def test_a_self_trade_mode_of_spot_and_the_open_question_of_bybit_are_taken_where_they_have_a_meaning() -> None:
+    assert plan(venue="venue: {name: binance-spot}", simulation="{stp: {default: transfer}}")
+    assert plan(venue="venue: {name: bybit-linear}", simulation="{margin: {bybit_liq: entry}}")
+
+
 def test_a_drawdown_of_one_strategy_is_refused() -> None:
     (problem,) = problems(strategy=', risk: {max_drawdown: "0.1"}')
     assert problem.path == "$.strategies[0].risk.max_drawdown"

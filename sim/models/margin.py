@@ -19,11 +19,16 @@ class MarginModel(msgspec.Struct, frozen=True):
     2026-05-27 says mark, older ones entry.
     """
 
-    bybit_liq: Literal["mark", "entry"] = "mark"
+    bybit_liq: Literal["mark", "entry"] | None = None
+    """None: mark. Where the venue's rules leave nothing open it has no meaning, and a run refuses it."""
     call_at: Annotated[Decimal, msgspec.Meta(gt=0, le=1)] | None = None
     """Maintenance margin over what stands behind a position from which on there is a margin call; None: as the venue's
     stored rules guess (no page we have names its level). In runs; a scenario has no such event.
     """
+
+    def maintenance_at(self, venue: Literal["mark", "model"]) -> Literal["mark", "entry"]:
+        """At which price maintenance is valued; `venue` is what its rules say, `model` leaves it to us."""
+        return (self.bybit_liq or "mark") if venue == "model" else venue
 
 
 class FundingModel(msgspec.Struct, frozen=True):
