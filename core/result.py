@@ -6,6 +6,7 @@ result.summary["sharpe"], result.trades["pnl"], result.equity.to_pandas()
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from html import escape
 from pathlib import Path
@@ -20,6 +21,7 @@ from core.extremes import TapeExtremes
 from core.metrics.equity import EquityCurve
 from core.metrics.record import RunRecord
 from core.metrics.underwater import drawdown_of
+from core.price_paths import PricePath
 from core.report.export import (
     FILL_TIMES,
     ORDER_TIMES,
@@ -134,9 +136,12 @@ def make_result(parts: RunParts, *, complete: bool = True, status: str | None = 
     )
 
 
-def write_result(result: RunResult, folder: RunFolder) -> None:
-    """Write every file of the run but its journal, manifest and log. Same run, same bytes."""
-    from core.report.chart import equity_html
+def write_result(result: RunResult, folder: RunFolder, paths: Sequence[PricePath] = ()) -> None:
+    """Write every file of the run but its journal, manifest and log. Same run, same bytes.
+
+    `paths` are the prices that the report draws.
+    """
+    from core.report.page import report_html
 
     record = result.record
     folder.write("config.yaml", result.config_yaml.encode())
@@ -145,8 +150,8 @@ def write_result(result: RunResult, folder: RunFolder) -> None:
     folder.write("orders.csv", orders_csv(record.orders))
     folder.write("fills.csv", fills_csv(record.fills))
     folder.write("equity.csv", equity_csv(record.curve, record.initial_equity))
-    folder.write("equity.html", equity_html(record.curve, record.trades, result.summary).encode())
     folder.write("summary.json", encode_summary(result.summary))
+    folder.write("report.html", report_html(record, result.summary, paths).encode())
     result.run_folder = folder.path
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from core.errors import DataError
 from core.plan import Plan
+from core.price_paths import price_paths
 from core.report.manifest import fields_after, fields_before
 from core.report.run_folder import RunFolder, Status
 from core.result import RunResult, make_result, write_result
@@ -78,7 +79,8 @@ class SavedRun:
         fields: dict[str, Any] = {} if error is None else {"error": self._as_given(error)}
         try:
             result = make_result(parts, complete=status == "complete", status=status)
-            write_result(result, self.folder)
+            paths = list(price_paths(parts, result.record.trades, result.record.end))
+            write_result(result, self.folder, paths)
             fields |= self._fields_after(parts)
         except Exception as problem:
             try:

@@ -26,12 +26,12 @@ FILES = frozenset(
         "orders.csv",
         "fills.csv",
         "equity.csv",
-        "equity.html",
+        "report.html",
         "journal.msgpack",
         "run.log",
     }
 )
-"""What a run leaves: design section 9, with a chart and without the report page."""
+"""What a run leaves: design section 9."""
 
 
 class Finished(NamedTuple):

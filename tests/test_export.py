@@ -19,10 +19,13 @@ from hypothesis import strategies as st
 from core.errors import DataError, InvariantBroken, UsageError
 from core.metrics.catalogue import METRICS
 from core.metrics.equity import EquityCurve
+from core.metrics.monthly import monthly_returns
 from core.orders import OrderStatus
+from core.price_paths import PricePath
 from core.report.atomic_file import write_atomically
-from core.report.chart import equity_html, thinned
 from core.report.export import equity_csv, fills_csv, orders_csv, trades_csv, trades_json
+from core.report.page import report_html
+from core.report.panel import TimeAxis, round_levels, thinned
 from core.report.plain_text import cell, iso, plain, plain_float, printable
 from core.report.readable import render_summary
 from core.report.recount import recount
@@ -33,6 +36,7 @@ from test_trade_log import fill, funding, log_of
 
 D = Decimal
 FORMULA = '=HYPERLINK("http://x")'
+PATH = PricePath("X", [START + HOUR, START + DAY], [50.0, 50.5], [104.0, 51.0])
 DOCS = Path(__file__).parent.parent / "docs"
 
 
@@ -370,7 +374,7 @@ def test_a_run_whose_manifest_finds_no_room_is_not_complete(tmp_path: Path, monk
     assert not (tmp_path / "latest").exists()
 
 
-# --- chart ------------------------------------------------------------------------------------------------------------
+# --- page -------------------------------------------------------------------------------------------------------------
 
 
 def test_thinning_keeps_the_extremes_and_the_order() -> None:
@@ -383,15 +387,70 @@ def test_thinning_keeps_the_extremes_and_the_order() -> None:
 
 def test_the_page_stands_alone_and_escapes_names() -> None:
     run = _run()
-    page = equity_html(run.curve, run.trades, build_summary(run, name="<script>alert(1)</script>"))
+    page = report_html(run, build_summary(run, name="<script>alert(1)</script>"), [])
     assert "<script" not in page and "&lt;script&gt;" in page
     assert not re.search(r"(src|href)=|url\(|@import|https?:", page)
-    assert page.count("<polyline") == page.count("<polygon") == 1 and "prefers-color-scheme:dark" in page
+    assert (page.count("<polyline"), page.count("<polygon")) == (1, 2)  # equity; drawdown and exposure
+    assert "prefers-color-scheme:dark" in page
+
+
+def test_a_trade_is_marked_at_its_entry_and_its_exit_on_the_price() -> None:
+    """One day wide, from x = 90 to 1090: the first trade goes in at 0 h and out after 1 h, 90 + 1000 / 24 = 131.7.
+
+    Prices from 50 to 104 are 240 high: the entry at 100 lies 240 x 4 / 54 = 17.8 below the top of its panel.
+    """
+    run = _run()
+    page = report_html(run, build_summary(run, name="x"), [PATH])
+    (won,) = re.findall(r'<g class="win">.*?</g>', page)
+    (left,) = re.findall(r'<g class="open">.*?</g>', page)
+    assert "t1, s: long 2 at 100, 2025-05-04T00:00:00Z, out at 104 (signal), profit 7.5" in won
+    (x, y), (to_x, top) = re.findall(r"[ML]([\d.]+),([\d.]+)", won)[-2:]
+    assert (x, to_x, float(y) - float(top)) == ("90.0", "131.7", pytest.approx(17.8, abs=0.1))
+    assert "open at the end" in left and "<circle" not in left
+    assert "Not drawn" not in page and "Not drawn, with fewer trades: X." in report_html(
+        run, build_summary(run, name="x"), []
+    )
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "levels"),
+    [(9650, 10035, [9700, 9800, 9900, 10000]), (-3.8, 0, [-3, -2, -1, 0]), (0, 0.45, [0, 0.2, 0.4]), (7, 7, [7])],
+)
+def test_levels_are_round_numbers_within_their_panel(low: float, high: float, levels: list[float]) -> None:
+    assert round_levels(low, high) == pytest.approx(levels)
+
+
+@pytest.mark.parametrize(
+    ("days", "first", "labels"),
+    [
+        (0.25, "2025-05-04 00:00", 7),  # every hour
+        (3, "2025-05-04 00:00", 7),  # every 12 hours
+        (30, "2025-05-07", 6),  # every 5 days since 1970: day 20,215 is 4,043 x 5, three after the start
+        (365, "2025-06", 6),  # every second month
+    ],
+)
+def test_the_time_axis_has_a_few_round_moments(days: float, first: str, labels: int) -> None:
+    ticks = TimeAxis(START, START + int(days * DAY)).ticks()
+    assert (ticks[0][1], len(ticks)) == (first, labels)
+    assert all(START <= at <= START + days * DAY for at, _ in ticks)
+
+
+def test_a_month_is_measured_from_the_end_of_the_month_before() -> None:
+    """100 at first, 110 on May 31, 99 on June 30 and 108.9 on July 1: +10 %, -10 %, +10 %; the year 108.9 / 100 - 1."""
+    run = record([(27 * DAY, "110"), (57 * DAY, "99"), (58 * DAY, "108.9")])
+    assert monthly_returns(run) == [
+        (2025, 5, pytest.approx(0.1)), (2025, 6, pytest.approx(-0.1)), (2025, 7, pytest.approx(0.1))
+    ]  # fmt: skip
+    page = report_html(run, build_summary(run, name="x"), [])
+    assert re.findall(r'<td class="(\w+)">([-\d.]+)</td>', page) == [
+        ("win", "10.00"), ("loss", "-10.00"), ("win", "10.00"), ("win", "8.90")
+    ]  # fmt: skip
+    assert "Returns by month" not in report_html(_run(), build_summary(_run(), name="x"), [])
 
 
 def test_a_run_without_rows_has_a_page_that_says_so() -> None:
     run = record([])
-    assert "nothing to draw" in equity_html(run.curve, [], build_summary(run, name="x"))
+    assert "nothing to draw" in report_html(run, build_summary(run, name="x"), [])
 
 
 def test_the_same_run_gives_the_same_bytes() -> None:
@@ -399,6 +458,6 @@ def test_the_same_run_gives_the_same_bytes() -> None:
         run = _run()
         summary = build_summary(run, name="x")
         tables = [trades_csv(run.trades), trades_json(run.trades), fills_csv(run.fills), orders_csv(run.orders)]
-        return [*tables, encode_summary(summary), equity_html(run.curve, run.trades, summary).encode()]
+        return [*tables, encode_summary(summary), report_html(run, summary, [PATH]).encode()]
 
     assert files() == files()

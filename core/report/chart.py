@@ -1,133 +1,116 @@
-"""One HTML page with the equity curve: an inline drawing, no script, nothing from elsewhere."""
+"""What a run did over time, as one drawing: equity, drawdown, exposure, and the prices of what was traded."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from html import escape
-from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
-from core.metrics.equity import EquityCurve, Floats, Ints
+from core.metrics.record import RunRecord
 from core.metrics.underwater import drawdown_of
-from core.report.plain_text import printable
-from core.report.readable import render_summary
+from core.price_paths import PricePath
+from core.report.panel import LEFT, WIDTH, Panel, TimeAxis, time_labels
+from core.report.plain_text import iso, plain, printable
 from core.trade import Trade
 
-POINTS_MAX = 2000
-"""A screen is not wider, and a page of this size opens at once."""
 TRADES_MAX = 400
-"""More marks than this would be a smear."""
+"""Of one symbol: more marks than this would be a smear."""
+EQUITY, DRAWDOWN, EXPOSURE, PRICE = 280, 90, 90, 240
+"""Heights."""
+GAP = 40
+"""Above each panel: its name, and the days of the one before."""
+MARK = 5
+"""Half the width of an entry's mark."""
 
-WIDTH, EQUITY_HEIGHT, DRAWDOWN_HEIGHT, LEFT, TOP = 1000, 320, 110, 90, 20
-
-STYLE = """
-:root{color-scheme:light dark;--ink:#1b1f24;--paper:#fff;--soft:#8a939e;--line:#0a66c2;--loss:#c0392b;--win:#1e8449}
-@media (prefers-color-scheme:dark){:root{--ink:#e6e8eb;--paper:#14171a;--line:#6cb2ff;--loss:#ff7b6b;--win:#5fd38a}}
-body{margin:2rem auto;max-width:70rem;padding:0 1rem;color:var(--ink);background:var(--paper);font:15px sans-serif}
-svg{width:100%;height:auto}text{fill:var(--soft);font-size:12px}pre{overflow-x:auto;font-size:13px}
-.equity{fill:none;stroke:var(--line);stroke-width:1.5}.drawdown{fill:var(--loss);fill-opacity:.35}
-.axis{stroke:var(--soft);stroke-width:.5}.win{fill:var(--win)}.loss{fill:var(--loss)}
-"""
+Draw = Callable[[TimeAxis, float], str]
+"""Draws a panel, given where its top is."""
 
 
-def equity_html(curve: EquityCurve, trades: Sequence[Trade], summary: dict[str, Any]) -> str:
-    """The page. Deterministic: same run, same text."""
-    name = escape(printable(summary["run"]))
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
-        f'<meta name="viewport" content="width=device-width">\n<title>{name}</title>\n<style>{STYLE}</style>\n'
-        f"</head>\n<body>\n<h1>{name}</h1>\n{_drawing(curve, trades, summary)}\n"
-        f"<pre>{escape(render_summary(summary))}</pre>\n</body>\n</html>\n"
-    )
-
-
-def thinned(ts: Ints, values: Floats, points_max: int = POINTS_MAX) -> tuple[Ints, Floats]:
-    """At most `points_max` points that keep every visible peak: lowest and highest of each stretch, in their order."""
-    if len(ts) <= points_max:
-        return ts, values
-    edges = np.linspace(0, len(ts), points_max // 2 + 1).astype(np.int64)
-    rows: list[int] = []
-    for low, high in pairwise(edges.tolist()):
-        part = values[low:high]
-        rows += sorted((int(low + part.argmin()), int(low + part.argmax())))
-    return ts[rows], values[rows]
-
-
-def _drawing(curve: EquityCurve, trades: Sequence[Trade], summary: dict[str, Any]) -> str:
-    if not len(curve):
+def drawing(record: RunRecord, paths: Sequence[PricePath]) -> str:
+    """An SVG element. Same run, same text."""
+    if not len(record.curve):
         return "<p>The run has no equity rows: there is nothing to draw.</p>"
-    start, end = summary["start_ns"], max(summary["end_ns"], int(curve.ts[-1]))
-    initial = float(summary["initial_equity"])
-    equity = curve.floats("equity")
-    drawdown = drawdown_of(curve, initial)
-    span = float(max(end - start, 1))
-    parts = [_equity_line(curve.ts, equity, start, span, initial, summary["currency"])]
-    parts += [_drawdown_area(curve.ts, drawdown, start, span), _time_axis(summary), _marks(trades, start, span)]
-    height = TOP + EQUITY_HEIGHT + 30 + DRAWDOWN_HEIGHT + 40
+    axis = TimeAxis(record.start, max(record.end, int(record.curve.ts[-1])))
+    panels: list[tuple[int, Draw]] = [
+        (EQUITY, partial(_equity, record)),
+        (DRAWDOWN, partial(_drawdown, record)),
+        (EXPOSURE, partial(_exposure, record)),
+    ]
+    for path in paths:
+        own = [trade for trade in record.trades if trade.symbol == path.symbol]
+        panels.append((PRICE, partial(_price, path, own)))
+    parts, top = [], GAP
+    for height, draw in panels:
+        parts += [draw(axis, top), time_labels(axis, top + height + 16)]
+        top += height + GAP
     return (
-        f'<svg viewBox="0 0 {LEFT + WIDTH + 10} {height}" role="img" aria-label="equity and drawdown over time">\n'
-        + "\n".join(part for part in parts if part)
+        f'<svg viewBox="0 0 {LEFT + WIDTH + 30} {top}" role="img" aria-label="equity and prices over time">\n'
+        + "\n".join(parts)
         + "\n</svg>"
     )
 
 
-def _equity_line(ts: Ints, equity: Floats, start: int, span: float, initial: float, currency: str) -> str:
+def _equity(record: RunRecord, axis: TimeAxis, top: float) -> str:
+    equity, initial = record.curve.floats("equity"), float(record.initial_equity)
     low, high = min(float(equity.min()), initial), max(float(equity.max()), initial)
-    room = (high - low) or 1.0
-    times, values = thinned(ts, equity)
-    points = _points(times, TOP + EQUITY_HEIGHT * (high - values) / room, start, span)
-    return (
-        _level(TOP, f"{high:,.2f}")
-        + _level(TOP + EQUITY_HEIGHT, f"{low:,.2f}")
-        + f'<text x="{LEFT}" y="{TOP - 6}">equity, {escape(printable(currency))}</text>'
-        + f'<polyline class="equity" points="{points}"/>'
-    )
+    panel = Panel(axis, top, EQUITY, low, high)
+    title = f"equity, {escape(printable(record.currency))}"
+    return panel.frame(title, _amount(low, high)) + panel.line("equity", record.curve.ts, equity)
 
 
-def _drawdown_area(ts: Ints, drawdown: Floats, start: int, span: float) -> str:
-    top = TOP + EQUITY_HEIGHT + 30
-    deepest = float(drawdown.min())
-    times, values = thinned(ts, drawdown)
-    points = _points(times, top + DRAWDOWN_HEIGHT * values / (deepest or -1.0), start, span)
-    first, last = points.split(" ", 1)[0].split(",")[0], points.rsplit(" ", 1)[-1].split(",")[0]
-    return (
-        _level(top, "0 %")
-        + _level(top + DRAWDOWN_HEIGHT, f"{deepest * 100:.2f} %")
-        + f'<text x="{LEFT}" y="{top - 6}">drawdown</text>'
-        + f'<polygon class="drawdown" points="{first},{top} {points} {last},{top}"/>'
-    )
+def _drawdown(record: RunRecord, axis: TimeAxis, top: float) -> str:
+    drawdown = 100 * drawdown_of(record.curve, float(record.initial_equity))
+    low = float(drawdown.min())
+    panel = Panel(axis, top, DRAWDOWN, low, 0.0)
+    return panel.frame("drawdown, %", _amount(low, 0.0)) + panel.area("drawdown", record.curve.ts, drawdown)
 
 
-def _time_axis(summary: dict[str, Any]) -> str:
-    y = TOP + EQUITY_HEIGHT + 30 + DRAWDOWN_HEIGHT + 20
-    return (
-        f'<text x="{LEFT}" y="{y}">{escape(summary["start"][:16])}Z</text>'
-        f'<text x="{LEFT + WIDTH}" y="{y}" text-anchor="end">{escape(summary["end"][:16])}Z</text>'
-    )
+def _exposure(record: RunRecord, axis: TimeAxis, top: float) -> str:
+    exposure = record.curve.floats("exposure")
+    high = float(exposure.max())
+    panel = Panel(axis, top, EXPOSURE, 0.0, high)
+    title = f"exposure, {escape(printable(record.currency))}"
+    return panel.frame(title, _amount(0.0, high)) + panel.area("exposure", record.curve.ts, exposure)
 
 
-def _marks(trades: Sequence[Trade], start: int, span: float) -> str:
-    """A mark under the equity line where each trade ended."""
-    exits = [(trade.exit_ts, trade.pnl > 0) for trade in trades if trade.exit_ts is not None]
-    if len(exits) > TRADES_MAX:
-        return f'<text x="{LEFT + WIDTH}" y="{TOP - 6}" text-anchor="end">{len(exits):,} trades, not marked</text>'
-    y = TOP + EQUITY_HEIGHT + 6
-    return "".join(
-        f'<circle class="{"win" if won else "loss"}" cx="{LEFT + WIDTH * (ts - start) / span:.1f}" cy="{y}" r="2.5"/>'
-        for ts, won in exits
-    )
+def _price(path: PricePath, trades: Sequence[Trade], axis: TimeAxis, top: float) -> str:
+    prices = [float(p) for trade in trades for p in (trade.entry_price, trade.exit_price) if p is not None]
+    low, high = min(*path.lows, *prices), max(*path.highs, *prices)
+    panel = Panel(axis, top, PRICE, low, high)
+    marked = trades[:TRADES_MAX]
+    title = f"{escape(printable(path.symbol))} with {len(trades):,} trades"
+    if len(marked) < len(trades):
+        title += f", the first {len(marked):,} of them marked"
+    band = panel.band("price", np.array(path.ends), np.array(path.lows), np.array(path.highs))
+    return panel.frame(title, _amount(low, high)) + band + "".join(_mark(panel, trade) for trade in marked)
 
 
-def _level(y: float, label: str) -> str:
-    return (
-        f'<line class="axis" x1="{LEFT}" x2="{LEFT + WIDTH}" y1="{y}" y2="{y}"/>'
-        f'<text x="{LEFT - 6}" y="{y + 4}" text-anchor="end">{label}</text>'
-    )
+def _mark(panel: Panel, trade: Trade) -> str:
+    """A triangle at the entry, up for a long, joined to a dot at the exit; green where it earned, red where not."""
+    x, y = panel.axis.x(trade.entry_ts), panel.y(float(trade.entry_price))
+    tip = -MARK if trade.side == "long" else MARK
+    outcome = "open" if trade.exit_ts is None else "win" if trade.pnl > 0 else "loss"
+    entry = f'<path d="M{x - MARK:.1f},{y - tip:.1f}h{2 * MARK}l{-MARK},{2 * tip}z"/>'
+    way = ""
+    if trade.exit_ts is not None and trade.exit_price is not None:
+        to_x, to_y = panel.axis.x(trade.exit_ts), panel.y(float(trade.exit_price))
+        way = f'<path d="M{x:.1f},{y:.1f}L{to_x:.1f},{to_y:.1f}"/><circle cx="{to_x:.1f}" cy="{to_y:.1f}" r="3"/>'
+    return f'<g class="{outcome}"><title>{escape(printable(_words(trade)))}</title>{entry}{way}</g>'
 
 
-def _points(ts: Ints, y: Floats, start: int, span: float) -> str:
-    x = LEFT + WIDTH * ((ts - start) / span)
-    return " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x.tolist(), y.tolist(), strict=True))
+def _words(trade: Trade) -> str:
+    """What the browser shows when the pointer rests on a mark."""
+    entry = f"{trade.trade_id}, {trade.strategy}: {trade.side} {plain(trade.qty)} at {float(trade.entry_price):.10g}"
+    if trade.exit_price is None:
+        return f"{entry}, {iso(trade.entry_ts)[:19]}Z, open at the end"
+    done = f"out at {float(trade.exit_price):.10g} ({trade.exit_reason}), profit {plain(trade.pnl)}"
+    return f"{entry}, {iso(trade.entry_ts)[:19]}Z, {done}"
+
+
+def _amount(low: float, high: float) -> Callable[[float], str]:
+    """As many digits as tell the levels apart."""
+    room = high - low
+    digits = 0 if room > 20 or not room else int(max(0.0, 2 - np.floor(np.log10(room))))
+    return lambda value: f"{value + 0.0:,.{digits}f}"

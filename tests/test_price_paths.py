@@ -1,0 +1,35 @@
+"""What the report draws as a price: the lowest and highest of each stretch of a run, read off its tapes."""
+
+from __future__ import annotations
+
+from core.price_paths import STRETCHES_MAX, edges_of, price_paths
+from core.result import make_result
+from tiny_run import MINUTE, START, Row, Script, plan_of, run_of
+
+BARS: list[Row] = [
+    ("100", "101", "99", "100", "1000"),
+    ("100", "105", "98", "104", "1000"),
+    ("104", "104", "103", "103", "1000"),
+]
+
+
+async def test_a_short_run_is_drawn_bar_by_bar_from_the_close_before() -> None:
+    """The second bar begins at 100 and ranges from 98 to 105; the third from 103 to 104, where it began."""
+    done = await run_of(plan_of({"X": BARS}), s=Script({"side": "buy", "qty": 1}))
+    result = make_result(done.run)
+    (path,) = price_paths(done.run, result.record.trades, result.record.end)
+    assert (path.symbol, path.ends) == ("X", [START + n * MINUTE for n in (1, 2, 3)])
+    assert list(zip(path.lows, path.highs, strict=True)) == [(99, 101), (98, 105), (103, 104)]
+
+
+async def test_what_was_never_traded_is_not_drawn() -> None:
+    done = await run_of(plan_of({"X": BARS}), s=Script())
+    assert list(price_paths(done.run, make_result(done.run).record.trades, done.run.end)) == []
+
+
+def test_stretches_are_whole_bars_and_never_more_than_a_drawing_shows() -> None:
+    """1500 bars do not fit into 1000 stretches: two bars each make 750."""
+    edges = edges_of(START, START + 1500 * MINUTE, MINUTE)
+    assert len(edges) == 751 and edges[1] - edges[0] == 2 * MINUTE
+    assert edges_of(START, START + 5, 0) == [START + n for n in range(6)]
+    assert len(edges_of(START, START + 10**15 + 1, 0)) <= STRETCHES_MAX + 1
