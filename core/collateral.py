@@ -21,7 +21,7 @@ from typing import Annotated, NamedTuple
 
 import msgspec
 
-from core.margin import Tiers, liquidation_price, scaled
+from core.margin import Leg, Tiers, hedged_liquidation_price, scaled
 from core.notation import Timestamp
 
 ZERO = Decimal(0)
@@ -113,25 +113,25 @@ def counted(terms: CollateralTerms, equity: Decimal) -> Decimal:
 
 
 def shared_liquidation_price(
-    tiers: Tiers, qty: Decimal, value: Decimal, wallet: Decimal, rest: Decimal, terms: CollateralTerms
+    tiers: Tiers, legs: Sequence[Leg], wallet: Decimal, rest: Decimal, terms: CollateralTerms
 ) -> Decimal | None:
     """The mark at which the whole account no longer covers its maintenance, if every other price stays; None: nowhere.
 
-    Of the position `qty`, `value` (signed entry value). `wallet` is the equity of its settle asset without its own
-    unrealized PnL, `rest` what all else counts for less all other maintenance; both in units of the settle asset, whose
-    `terms` these are. On each line the condition slope x (wallet + PnL) + offset + rest = debt x maintenance is that of
-    a position alone, with maintenance divided by the slope; the account ends at the first of them.
+    Of the open positions of one symbol. `wallet` is the equity of their settle asset without their unrealized PnL,
+    `rest` what all else counts for less all other maintenance; both in units of the settle asset, whose `terms` these
+    are. On each line the condition slope x (wallet + PnL) + offset + rest = debt x maintenance is that of positions
+    alone, with maintenance divided by the slope; the account ends at the first of them.
     """
     found = []
     for line in terms.lines:
         if line.slope:
             behind = MATH.add(wallet, MATH.divide(MATH.add(line.offset, rest), line.slope))
-            price = liquidation_price(scaled(tiers, MATH.divide(line.slope, terms.debt)), qty, value, behind)
+            price = hedged_liquidation_price(scaled(tiers, MATH.divide(line.slope, terms.debt)), legs, behind)
             if price is not None:
                 found.append(price)
     if not found:
         return None
-    return max(found) if qty > 0 else min(found)
+    return max(found) if sum(qty for qty, _ in legs) > 0 else min(found)
 
 
 # --- what assets are worth ------------------------------------------------------------------------------------------

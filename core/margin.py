@@ -34,6 +34,8 @@ class Tier(msgspec.Struct, frozen=True):
     """Maintenance amount, quote units: subtracted from notional x mmr."""
 
 
+Leg = tuple[Decimal, Decimal]
+"""An open position: its signed quantity and its signed entry value."""
 Tiers = tuple[Tier, ...]
 """By rising floor, the first at 0. Empty: the symbol's brackets are not known and it is never liquidated."""
 
@@ -157,8 +159,8 @@ def liquidation_price(tiers: Tiers, qty: Decimal, value: Decimal, balance: Decim
     return hedged_liquidation_price(tiers, ((qty, value),), balance)
 
 
-def hedged_liquidation_price(tiers: Tiers, legs: Sequence[tuple[Decimal, Decimal]], balance: Decimal) -> Decimal | None:
-    """The same of several positions in one symbol, (signed quantity, signed entry value) each: one mark moves them all.
+def hedged_liquidation_price(tiers: Tiers, legs: Sequence[Leg], balance: Decimal) -> Decimal | None:
+    """The same of several positions in one symbol: one mark moves them all.
 
     balance + sum(qty x P - value) = sum(|qty| x P x MMR - cum), each with the tier of its own notional at P, which is
     iterated until it stays.

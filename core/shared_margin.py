@@ -52,8 +52,12 @@ class SharedMargin:
     def liquidation_price(
         self, whole: Position, positions: Sequence[Position], tiers: Mapping[str, Tiers]
     ) -> Decimal | None:
-        """The mark of this position at which the account ends if every other price stays; `tiers` by symbol."""
-        others = [one for one in positions if one is not whole]
+        """The mark of this position at which the account ends if every other price stays; `tiers` by symbol.
+
+        That mark moves both sides of a hedged symbol.
+        """
+        legs = [(one.qty, one.cost) for one in positions if one.symbol == whole.symbol]
+        others = [one for one in positions if one.symbol != whole.symbol]
         settle = self._settle(whole)
         rest = ZERO
         for asset in self._terms:
@@ -66,7 +70,7 @@ class SharedMargin:
             rest = MATH.subtract(rest, self.takes(self._settle(one), kept))
         wallet, terms = self._held(settle, others), self._terms[settle]
         rest = MATH.divide(rest, self._prices[settle].times)
-        return shared_liquidation_price(tiers.get(whole.symbol, ()), whole.qty, whole.cost, wallet, rest, terms)
+        return shared_liquidation_price(tiers.get(whole.symbol, ()), legs, wallet, rest, terms)
 
     def _held(self, asset: str, positions: Sequence[Position]) -> Decimal:
         """The wallet of an asset, and what positions settled in it have not realized; its own units."""

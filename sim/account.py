@@ -251,12 +251,10 @@ class VenueAccount:
         Where wallets stand together what all of them are worth is never below 0, and one alone may be.
         """
         held = self.balances.get(asset, ZERO)
-        if self.collateral is None:
-            missing = -held
-        else:
-            shared = self.collateral
-            worth = shared.worth(self.equities(), self.value_of)
-            missing = shared.units(asset, -worth).quantize(EXACT, ROUND_UP, MATH)
+        missing = -held
+        if self.collateral is not None:
+            worth = self.collateral.worth(self.equities(), self.value_of)
+            missing = self.collateral.units(asset, -worth).quantize(EXACT, ROUND_UP, MATH)
         if missing <= 0:
             return ZERO
         self.balances[asset] = MATH.add(held, missing)
@@ -347,11 +345,11 @@ class VenueAccount:
                 free += position.unrealized(mark) - position.margin_at(mark)
         return free
 
-    def equities(self, *, without: VenuePosition | None = None) -> dict[str, Decimal]:
-        """By asset: the wallet and what positions settled in it have not realized, but for one of them."""
+    def equities(self, *, without: Sequence[VenuePosition] = ()) -> dict[str, Decimal]:
+        """By asset: the wallet and what positions settled in it have not realized, but for some of them."""
         found = dict(self.balances)
         for position in self.positions.values():
-            mark = self.mark_of(position.instrument.symbol) if position.qty and position is not without else None
+            mark = self.mark_of(position.instrument.symbol) if position.qty and position not in without else None
             if mark is not None:
                 asset = position.instrument.quote
                 found[asset] = MATH.add(found.get(asset, ZERO), position.unrealized(mark))

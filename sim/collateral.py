@@ -6,7 +6,7 @@ moment in hand; before any is known such an asset is no margin for an order, and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Context, Decimal
 
 from core.collateral import AssetPrice, CollateralTerms, counted, shared_liquidation_price
@@ -77,14 +77,22 @@ class SharedCollateral:
         return MATH.divide(left, self.takes(asset, ONE))
 
     def liquidation_price(
-        self, position: VenuePosition, tiers: Tiers, equities: dict[str, Decimal], kept: Decimal, prices: Prices
+        self,
+        moved: Sequence[VenuePosition],
+        tiers: Tiers,
+        equities: dict[str, Decimal],
+        kept: Decimal,
+        prices: Prices,
     ) -> Decimal | None:
-        """The mark at which the account ends if every other price stays. `equities` and the maintenance `kept` (run's
-        currency) are those of all else."""
-        asset = position.instrument.quote
+        """The mark of the symbol of `moved`, its open positions, at which the account ends if every other price stays.
+
+        `equities` and the maintenance `kept` (run's currency) are those of all else.
+        """
+        asset = moved[0].instrument.quote
         wallet = equities.pop(asset, ZERO)
         rest = self.units(asset, MATH.subtract(self.counts(equities, prices), kept))
-        return shared_liquidation_price(tiers, position.qty, position.value, wallet, rest, self._terms[asset])
+        legs = [(one.qty, one.value) for one in moved]
+        return shared_liquidation_price(tiers, legs, wallet, rest, self._terms[asset])
 
     def units(self, asset: str, worth: Decimal) -> Decimal:
         """So much of the account in units of a settle asset."""

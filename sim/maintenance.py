@@ -6,12 +6,13 @@ of a cross wallet the wallet and what the others have not realized; with shared 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Context, Decimal
 
 from core.margin import (
     Tiers,
     bankruptcy_price,
-    liquidation_price,
+    hedged_liquidation_price,
     liquidation_price_at_entry,
     maintenance_margin,
 )
@@ -40,17 +41,18 @@ class Maintenance:
         return maintenance_margin(tiers, abs(position.value if mark is None else MATH.multiply(position.qty, mark)))
 
     def behind(self, position: VenuePosition, *, kept_back: bool) -> Decimal:
-        """What stands behind a position besides its own unrealized PnL; `kept_back`: less the others' maintenance."""
+        """What stands behind a position besides its own PnL; `kept_back`: and its other side's, less maintenance."""
         account, asset = self._account, position.instrument.quote
         if account.margin_mode == "isolated":
             return position.margin
         if account.collateral is not None and not kept_back:
-            worth = account.collateral.worth(account.equities(without=position), account.value_of)
+            worth = account.collateral.worth(account.equities(without=[position]), account.value_of)
             return account.collateral.units(asset, worth)
         balance = account.balances.get(asset, ZERO)
         for other in account.pool(asset):
-            if other is not position:
-                mark = account.mark_of(other.instrument.symbol)
+            symbol = other.instrument.symbol
+            if other is not position and not (kept_back and symbol == position.instrument.symbol):
+                mark = account.mark_of(symbol)
                 balance = MATH.add(balance, ZERO if mark is None else other.unrealized(mark))
                 if kept_back:
                     balance = MATH.subtract(balance, self.of(other))
@@ -73,20 +75,25 @@ class Maintenance:
     def liquidation_price(self, position: VenuePosition, *, calls: bool = False) -> Decimal | None:
         """The mark at which the venue closes the position, if every other mark stays; None where there is none.
 
-        `calls`: the mark at which it warns of that. It is right for an isolated position and one alone in its pool.
+        In cross margin that mark moves both sides of a hedged symbol. `calls`: the mark at which it warns of that.
         """
-        account, tiers = self._account, self.tiers(position.instrument.symbol, calls=calls)
+        account, symbol = self._account, position.instrument.symbol
+        tiers = self.tiers(symbol, calls=calls)
         if self._at_entry:
             return liquidation_price_at_entry(tiers, position.qty, position.value, position.margin)
+        moved = [position]
+        if account.margin_mode == "cross":
+            moved = [one for one in account.positions.values() if one.qty and one.instrument.symbol == symbol]
         if account.collateral is not None:
-            equities, kept = account.equities(without=position), self._together(without=position)
-            return account.collateral.liquidation_price(position, tiers, equities, kept, account.value_of)
-        return liquidation_price(tiers, position.qty, position.value, self.behind(position, kept_back=True))
+            equities, kept = account.equities(without=moved), self._together(without=moved)
+            return account.collateral.liquidation_price(moved, tiers, equities, kept, account.value_of)
+        legs = [(one.qty, one.value) for one in moved]
+        return hedged_liquidation_price(tiers, legs, self.behind(position, kept_back=True))
 
     def bears(self, position: VenuePosition, mark: Decimal, *, calls: bool = False) -> bool:
-        """Whether the venue leaves the position alone at this mark, if every other mark stays, and so at better ones.
+        """Whether the venue spares an isolated position, or one alone in its pool, at this mark and so at better ones.
 
-        `calls`: whether it does not even warn. It is right where `liquidation_price` is.
+        `calls`: whether it does not even warn.
         """
         if self._at_entry or self._account.collateral is not None:
             return False
@@ -98,14 +105,13 @@ class Maintenance:
         """Where closing would cost all that stands behind the position. It is open."""
         return bankruptcy_price(position.qty, position.value, self.behind(position, kept_back=False))
 
-    def _together(self, *, without: VenuePosition | None = None) -> Decimal:
-        """What the maintenance margins of all positions, but for one of them, take from an account that stands
-        together; in the run's currency."""
+    def _together(self, *, without: Sequence[VenuePosition] = ()) -> Decimal:
+        """What all maintenance margins, but for some positions', take from a shared account; the run's currency."""
         shared = self._account.collateral
         assert shared is not None
         kept = ZERO
         for position in self._account.pool(""):
-            if position is not without:
+            if position not in without:
                 kept = MATH.add(kept, shared.takes(position.instrument.quote, self.of(position)))
         return kept
 

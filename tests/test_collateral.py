@@ -161,18 +161,28 @@ def test_a_position_ends_where_the_debt_eats_the_other_assets() -> None:
     There the wallet and its PnL are 1000 - 6485.94 < 0, so that the ratio of 0.9 counts for nothing.
     """
     tiers = (Tier(D(0), D("0.004"), D(125), D(0)),)
-    found = shared_liquidation_price(tiers, D(1), D(60000), D(1000), D(5700), ratios(("0", "0.9")))
+    found = shared_liquidation_price(tiers, [(D(1), D(60000))], D(1000), D(5700), ratios(("0", "0.9")))
     assert found is not None and found.quantize(D("0.00001")) == (D(53300) / D("0.996")).quantize(D("0.00001"))
 
 
 def test_a_position_with_nothing_beside_it_ends_where_its_own_asset_counts_too_little() -> None:
     """0.9 x (10000 + p - 60000) = 0.004 p: p = 45000 / 0.896 = 50223.21, where 223.21 are left of the wallet."""
     tiers = (Tier(D(0), D("0.004"), D(125), D(0)),)
-    found = shared_liquidation_price(tiers, D(1), D(60000), D(10000), D(0), ratios(("0", "0.9")))
+    found = shared_liquidation_price(tiers, [(D(1), D(60000))], D(10000), D(0), ratios(("0", "0.9")))
     assert found is not None and found.quantize(D("0.01")) == D("50223.21")
-    short = shared_liquidation_price(tiers, D(-1), D(-60000), D(10000), D(0), ratios(("0", "0.9")))
+    short = shared_liquidation_price(tiers, [(D(-1), D(-60000))], D(10000), D(0), ratios(("0", "0.9")))
     # 0.9 x (10000 - p + 60000) = 0.004 p: p = 63000 / 0.904
     assert short is not None and short.quantize(D("0.01")) == D("69690.27")
+
+
+def test_one_mark_moves_both_sides_of_a_hedge() -> None:
+    """Long 3@100 and short 1@100, MMR 1 %, wallet 50: 50 + 2 (p - 100) = 0.04 p: p = 150 / 1.96. With 10 of others
+    that count in full, once the wallet is owed: p = 140 / 1.96."""
+    tiers, legs = (Tier(D(0), D("0.01"), D(50), D(0)),), [(D(3), D(300)), (D(-1), D(-100))]
+    alone = shared_liquidation_price(tiers, legs, D(50), D(0), ratios(("0", "1")))
+    beside = shared_liquidation_price(tiers, legs, D(50), D(10), ratios(("0", "1")))
+    assert alone is not None and alone.quantize(D("1e-9")) == (D(150) / D("1.96")).quantize(D("1e-9"))
+    assert beside is not None and beside.quantize(D("1e-9")) == (D(140) / D("1.96")).quantize(D("1e-9"))
 
 
 @given(
