@@ -71,9 +71,9 @@ class VenueAccount:
         self.positions: dict[PositionKey, VenuePosition] = {}
         self.taker_of: Callable[[str], Decimal] = lambda symbol: ZERO
         """A symbol's taker rate now, for what orders need; whoever knows the fees puts it here."""
-        self.mark_of: MarkOf = _no_mark
+        self.mark_of: MarkOf = lambda symbol: None
         """A symbol's mark price now, for what is valued at mark; whoever knows marks puts it here."""
-        self.value_of: Prices = _no_value
+        self.value_of: Prices = lambda symbol, held: None
         """What a symbol says its base is worth as collateral now; put here likewise."""
         self._leverage = dict(leverage)
         self._order_margin = order_margin
@@ -240,10 +240,14 @@ class VenueAccount:
             self.balances[asset] = MATH.subtract(self.balances[asset], fee)
         return realized
 
-    def fund(self, asset: str, amount: Decimal) -> None:
-        """Funding: a signed change of a wallet."""
+    def fund(self, position: VenuePosition, amount: Decimal) -> None:
+        """Funding changes the wallet; what is not free of it is taken from an isolated position's margin."""
+        asset = position.instrument.quote
         self.balances[asset] = MATH.add(self.balances.get(asset, ZERO), amount)
         self.funding[asset] = MATH.add(self.funding.get(asset, ZERO), amount)
+        if self.margin_mode == "isolated" and amount < 0:
+            missing = max(ZERO, min(-amount, -self.free(asset)))
+            self._set_margin(position, max(ZERO, position.margin - missing))
 
     def floor_wallet(self, asset: str) -> Decimal:
         """After a liquidation a wallet is never below 0; returns what the venue's insurance bears.
@@ -364,11 +368,3 @@ class VenueAccount:
 def _part(whole: Decimal, closing: Decimal, qty: Decimal) -> Decimal:
     """The share of `whole` that closing `closing` of `qty` takes; the two have opposite signs."""
     return MATH.divide(MATH.multiply(whole, -closing), qty)
-
-
-def _no_mark(symbol: str) -> Decimal | None:
-    return None
-
-
-def _no_value(symbol: str, held: Decimal) -> Decimal | None:
-    return None

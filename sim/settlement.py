@@ -369,7 +369,7 @@ class Settlement:
         exact = -MATH.multiply(MATH.multiply(position.qty, mark), rate)
         amount = exact.quantize(CENT, ROUND_FLOOR, MATH)
         instrument = position.instrument
-        self._account.fund(instrument.quote, amount)
+        self._account.fund(position, amount)
         shares = self.shares.of((instrument.symbol, position.side), position.qty)
         weights = [qty for _, qty in shares]
         for (owner, qty), part in zip(shares, split(amount, weights, position.qty), strict=True):
