@@ -230,6 +230,10 @@ class OrderTriggered(OrderEvent, frozen=True, tag=True, gc=False):
     trigger_price: Decimal
 
 
+FillKey = tuple[str, str]
+"""Order id and fill id: a venue counts trades by symbol, and gives both orders of a trade its one number."""
+
+
 class OrderFilled(OrderEvent, frozen=True, tag=True, gc=False):
     """One fill, and why it happened."""
 
@@ -254,6 +258,10 @@ class OrderFilled(OrderEvent, frozen=True, tag=True, gc=False):
     """`ts_venue` of that row, int nanoseconds UTC."""
     queue_ahead: float | None = None
     """What stood ahead of a resting order just before, base units; None for takers and where nobody can know."""
+
+    @property
+    def key(self) -> FillKey:
+        return self.order_id, self.fill_id
 
 
 class OrderAmended(OrderEvent, frozen=True, tag=True, gc=False):

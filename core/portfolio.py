@@ -27,6 +27,7 @@ from core.events import (
     BalanceChanged,
     Bar,
     Event,
+    FillKey,
     FundingPaid,
     OrderFilled,
     PositionChanged,
@@ -131,7 +132,7 @@ class Portfolio:
         self.valued = {(i.venue, i.base): i for i in reversed(instruments.values()) if i.kind == "spot"}
         """Assets that have a symbol's price: those that spot trades, and those that are only held."""
         self.valued |= {key: instruments[key[0], symbol] for key, symbol in (valued or {}).items()}
-        self.fee_worth: dict[str, Decimal] = {}
+        self.fee_worth: dict[FillKey, Decimal] = {}
         """By fill, what a fee was worth that neither the quote nor what was bought paid, quote units of its symbol."""
         self.paid_in_kind: dict[tuple[str, str], tuple[Decimal, Decimal]] = {}
         """Of such fees, by (venue, asset): how much of the asset, and what it was worth when it was paid."""
@@ -290,7 +291,7 @@ class Portfolio:
         own = self.valued.get(asset) is instrument
         price = fill.price if own else self._price_in(asset, instrument.quote)
         if price is not None:
-            worth = self.fee_worth[fill.fill_id] = fill.fee * price
+            worth = self.fee_worth[fill.key] = fill.fee * price
             page.book.fees += worth
             paid, before = self.paid_in_kind.get(asset, (ZERO, ZERO))
             self.paid_in_kind[asset] = (paid + fill.fee, before + worth)
@@ -322,6 +323,8 @@ class Portfolio:
             "deposits": [[venue, asset, total] for (venue, asset), total in self.deposits.items()],
             "books": list(self.books.values()),
             "shared": [self.whole[key] for key in self._shared],
+            "fee_worth": [[*key, worth] for key, worth in self.fee_worth.items()],
+            "paid_in_kind": [[*asset, paid, worth] for asset, (paid, worth) in self.paid_in_kind.items()],
         }
 
     # --- queries ----------------------------------------------------------------------------------------------------

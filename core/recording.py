@@ -10,6 +10,7 @@ from decimal import Decimal
 
 from core.bus import Subscription
 from core.events import (
+    FillKey,
     FundingPaid,
     OrderAccepted,
     OrderAmended,
@@ -48,7 +49,7 @@ class Recording:
         extremes: TapeExtremes,
         until: int,
         rates: Mapping[str, Decimal],
-        fee_worth: Mapping[str, Decimal],
+        fee_worth: Mapping[FillKey, Decimal],
     ) -> TradeLog:
         """Round trips of everything recorded up to `until`, in the order in which we learned of it. `rates` by settle
         asset and `fee_worth` by fill, as the trade log wants them."""

@@ -8,7 +8,7 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal
 
 import msgspec
 
-from core.events import Bar, OrderFilled, PositionSide
+from core.events import Bar, FillKey, OrderFilled, PositionSide
 from core.orders import ZERO
 
 LEDGER = Context(prec=34, rounding=ROUND_HALF_EVEN)
@@ -132,13 +132,13 @@ class Book(msgspec.Struct):
         return mae, mfe
 
 
-def fee_in_quote(fill: OrderFilled, base: str, quote: str, worth: Mapping[str, Decimal]) -> Decimal | None:
+def fee_in_quote(fill: OrderFilled, base: str, quote: str, worth: Mapping[FillKey, Decimal]) -> Decimal | None:
     """The fill's fee in quote units; None where it was paid in an asset that has no price here.
 
     `worth` by fill: what fees were worth that were paid from what the account has, not from what was bought.
     """
-    if fill.fill_id in worth:
-        return worth[fill.fill_id]
+    if fill.key in worth:
+        return worth[fill.key]
     if fill.fee_asset == quote:
         return fill.fee
     if fill.fee_asset == base:

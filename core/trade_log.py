@@ -24,7 +24,7 @@ from typing import Literal
 import msgspec
 
 from core.errors import InvariantBroken
-from core.events import Bar, FundingPaid, OrderFilled, PositionLiquidated, PositionSide, Side
+from core.events import Bar, FillKey, FundingPaid, OrderFilled, PositionLiquidated, PositionSide, Side
 from core.extremes import TapeExtremes
 from core.instruments import Instrument
 from core.orders import ZERO, Order
@@ -57,7 +57,7 @@ class TradeLog:
         order_of: Callable[[str], Order] | None = None,
         extremes: TapeExtremes | None = None,
         rates: Mapping[str, Decimal] | None = None,
-        fee_worth: Mapping[str, Decimal] | None = None,
+        fee_worth: Mapping[FillKey, Decimal] | None = None,
     ) -> None:
         """`instruments` by (venue, symbol). `order_of` names the order types of trades; without it they are empty.
 
@@ -167,7 +167,7 @@ class TradeLog:
             self._by_symbol.setdefault(event.symbol, []).append(book)
         fee = event.fee if event.fee_asset == book.quote else self._foreign_fee(book, event)
         qty, buys = event.qty, event.side == "buy"
-        if buys and event.fee_asset == book.base and event.fill_id not in self._fee_worth:
+        if buys and event.fee_asset == book.base and event.key not in self._fee_worth:
             qty -= event.fee  # what a spot venue keeps of the bought asset never becomes part of the position
         held, step = book.qty, book.step
         if -step < held < step:

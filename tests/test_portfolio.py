@@ -22,6 +22,7 @@ from core.events import (
 )
 from core.instruments import Instrument
 from core.portfolio import Portfolio
+from core.trade import fee_in_quote
 from sim.account import VenueAccount
 
 D = Decimal
@@ -40,8 +41,9 @@ def fill(
     strategy: str = "s",
     ts: int = 7,
     symbol: str = "X",
+    order: str = "o",
 ) -> OrderFilled:
-    return OrderFilled(ts, ts, "v", symbol, "net", strategy, "main", "o", "f", side, D(price), D(qty), "taker", "bar",
+    return OrderFilled(ts, ts, "v", symbol, "net", strategy, "main", order, "f", side, D(price), D(qty), "taker", "bar",
                        D(fee), fee_asset, D(price), D(0), "t", 0, ts)  # fmt: skip
 
 
@@ -67,6 +69,20 @@ class Ledger:
 
     def balance(self, asset: str = "USDT") -> Decimal:
         return self.portfolio.balances["v", asset]
+
+
+def test_two_orders_that_meet_each_other_pay_for_one_trade_twice() -> None:
+    """Both fills have the venue's one number: 0.01 and 0.02 BNB at 600 are worth 6 and 12, and are remembered apart."""
+    held = {("v", "USDT"): D(1000), ("v", "BNB"): D(1)}
+    portfolio = Portfolio({("v", "X"): LINEAR}, held, lambda event: None, {"USDT": D(1), "BNB": D(600)})
+    taken = fill("buy", "1", "100", fee="0.02", fee_asset="BNB", order="taker")
+    rested = fill("sell", "1", "100", fee="0.01", fee_asset="BNB", order="maker")
+    for one in (taken, rested):
+        portfolio.on_fill(one)
+    assert [fee_in_quote(one, "XB", "USDT", portfolio.fee_worth) for one in (taken, rested)] == [D(12), D(6)]
+    snapshot = portfolio.snapshot()
+    assert snapshot["fee_worth"] == [["taker", "f", D(12)], ["maker", "f", D(6)]]
+    assert snapshot["paid_in_kind"] == [["v", "BNB", D("0.03"), D(18)]]
 
 
 @pytest.mark.parametrize("held", [(), ("0.999",)])

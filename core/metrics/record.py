@@ -9,7 +9,7 @@ from typing import Protocol
 
 import msgspec
 
-from core.events import FundingPaid, KeyedEvent, OrderFilled, PositionLiquidated
+from core.events import FillKey, FundingPaid, KeyedEvent, OrderFilled, PositionLiquidated
 from core.instruments import Instrument
 from core.metrics.daily import DailyReturns, daily_returns
 from core.metrics.equity import EquityCurve
@@ -60,7 +60,7 @@ class RunRecord:
         final_prices: Mapping[tuple[str, str], Decimal] | None = None,
         deposit_gains: Mapping[tuple[str, str], Decimal] | None = None,
         rates: Mapping[str, Decimal] | None = None,
-        fee_worth: Mapping[str, Decimal] | None = None,
+        fee_worth: Mapping[FillKey, Decimal] | None = None,
     ) -> None:
         self.start = start
         """Int nanoseconds UTC: since when trading was possible."""

@@ -8,7 +8,7 @@ from decimal import ROUND_HALF_EVEN, Decimal, localcontext
 import msgspec
 
 from core.errors import InvariantBroken
-from core.events import OrderFilled, PositionLiquidated
+from core.events import FillKey, OrderFilled, PositionLiquidated
 from core.instruments import Instrument
 from core.orders import ZERO
 from core.trade import LEDGER, fee_in_quote
@@ -62,7 +62,7 @@ def total_fills(
     liquidations: Iterable[PositionLiquidated],
     instruments: Mapping[tuple[str, str], Instrument],
     rate_of: Callable[[str, str], Decimal],
-    fee_worth: Mapping[str, Decimal],
+    fee_worth: Mapping[FillKey, Decimal],
 ) -> FillTotals:
     """Sum up. Raises InvariantBroken for a fill of a symbol without instrument. `rate_of(venue, symbol)`: what a quote
     unit is worth in the run's currency. `fee_worth` by fill: what a fee that no book paid was worth, quote units.
@@ -121,7 +121,7 @@ def _add_fee(
     book: BookTotals,
     fill: OrderFilled,
     instruments: Mapping[tuple[str, str], Instrument],
-    worth: Mapping[str, Decimal],
+    worth: Mapping[FillKey, Decimal],
 ) -> None:
     """A fee that was not paid in the quote asset."""
     instrument = instruments.get((fill.venue, fill.symbol))
@@ -130,7 +130,7 @@ def _add_fee(
     fee = fee_in_quote(fill, instrument.base, instrument.quote, worth)
     if fee is None:
         totals.other_fees[fill.fee_asset] = totals.other_fees.get(fill.fee_asset, ZERO) + fill.fee
-    elif fill.fill_id in worth:
+    elif fill.key in worth:
         book.fees += fee
     else:
         book.base_fees += fee
