@@ -20,6 +20,7 @@ from core.venue_rules import VenueRules
 from sim.account import VenueAccount
 from sim.collateral import SharedCollateral
 from sim.exchange import ExecutionSimulator
+from sim.mark_basis import shifted
 from sim.mark_path import PriceTrack, fallback_of, track_of
 from sim.models import Models
 from sim.scenario_format import Scenario
@@ -93,10 +94,12 @@ def settle(
     for symbol, market in exchange.markets.items():
         rows = [row for row in scenario.tape if row.symbol == symbol]
         marks, index = _prices(scenario, symbol, "marks", rows), _prices(scenario, symbol, "index", rows)
+        settling = None if marks is None else track_of(marks)
         spec = scenario.instruments[symbol]
         symbols[symbol] = SettledSymbol(
             market.instrument,
-            mark=track_of(marks) if marks is not None else _fallback(exchange, symbol, models[symbol], tapes[symbol]),
+            mark=_fallback(exchange, symbol, models[symbol], marks, tapes[symbol]) or settling,
+            settling=settling,
             index=None if index is None else track_of(index),
             funding=_funding(scenario, symbol, spec, exchange.rules, rows),
             adl=[AdlRow(scenario.start + row.at, row.adl.qty, row.adl.price) for row in rows if row.adl is not None],
@@ -173,11 +176,16 @@ def _terms(scenario: Scenario, symbol: str, spec: InstrumentSpec, rules: VenueRu
     return ContractTerms(tiers, spec.liquidation_fee)
 
 
-def _fallback(exchange: ExecutionSimulator, symbol: str, models: Models, tapes: list[Tape]) -> PriceTrack | None:
+def _fallback(
+    exchange: ExecutionSimulator, symbol: str, models: Models, marks: Tape | None, tapes: list[Tape]
+) -> PriceTrack | None:
+    """What stands in for marks that are not there, or whose bars are longer than those of the trades; else None."""
+    given = [tape for tape in tapes if len(tape)]
+    if marks is not None:
+        given = [shifted(t, marks) for t in given if t.kind == "bars" and t.interval_ns < marks.interval_ns]
     found = None
-    for tape in tapes:
-        if len(tape):
-            found = fallback_of(tape, models.bars.path, lambda: exchange.matching.held_sign(symbol)) or found
+    for tape in given:
+        found = fallback_of(tape, models.bars.path, lambda: exchange.matching.held_sign(symbol)) or found
     return found
 
 

@@ -131,13 +131,14 @@ def test_prints_and_bars_stand_in_for_marks_and_a_book_does_not() -> None:
 
 
 def test_marks_of_long_bars_follow_the_trades_at_the_last_basis() -> None:
-    """Trades 100, 101, 103, 104 by minute; a two-minute mark bar closes at 102.5 where trades stood at 101: +1.5."""
+    """Trades 100, 101, 103, 104 by minute; a two-minute mark bar opens at 100.4 and closes at 102.5, where trades stood
+    at 100 and 101: +0.4 while it lasts, +1.5 from then on."""
     trades = tape(
         "bars", [(i * MINUTE, p, p, p, p, 1) for i, p in enumerate((1000, 1010, 1030, 1040))], interval=MINUTE
     )
-    long = tape("marks", [(0, 1000, 1100, 900, 1025)], interval=2 * MINUTE)
+    long = tape("marks", [(0, 1004, 1100, 900, 1025)], interval=2 * MINUTE)
     found = shifted(trades, long)
-    assert found.columns["close"].tolist() == [1000, 1010, 1045, 1055]
+    assert found.columns["close"].tolist() == [1004, 1014, 1045, 1055]
     assert (found.interval_ns, found.price_scale) == (MINUTE, 1)
 
 
