@@ -293,7 +293,7 @@ class Matching:
         if order.is_open and order.leaves:
             terms = order.terms
             market = self.markets[terms.symbol]
-            if terms.reduce_only and not self.may_fill(order):
+            if order.only_reduces and not self.may_fill(order):
                 self.expire(order, at, "reduce_only")
             elif reason is not None:
                 self.expire(order, at, reason)
