@@ -19,6 +19,7 @@ from core.events import (
     FundingPaid,
     OrderEvent,
     OrderRejected,
+    OrderTriggered,
     PositionLiquidated,
     PositionSide,
 )
@@ -250,6 +251,9 @@ class _Run:
     def _on_event(self, event: Event, order: VenueOrder | None) -> None:
         self._witness.see(event, order)
         self._end = max(self._end, event.ts)
+        if isinstance(event, OrderTriggered) and event.ts_venue is not None:
+            # The child is a request under way inside the venue.
+            self._end = max(self._end, event.ts_venue + self._models(event.symbol).triggers.delay_ms)
         if isinstance(event, FundingPaid | PositionLiquidated):
             wallet = self.exchange.account.balances.get(self.instruments[event.symbol].quote)
             counters = self._counters.at(event.ts)
