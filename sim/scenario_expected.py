@@ -138,8 +138,11 @@ class _Reader:
             if key == read_apart:
                 continue
             if key not in shapes:
+                elsewhere = event is not None and any(key in keys_of(other) for other in OWN_KEYS)
+                if elsewhere and inner.tag == "null":
+                    continue  # absent, as expected: such events never have it
                 message = f"unknown key{hint(key, known) or f', valid here: {_listed(known)}'}"
-                if event is not None and any(key in keys_of(other) for other in OWN_KEYS):
+                if elsewhere:
                     message = f"`{event}` events do not have this key; they have {_listed(shapes)}"
                 self._problems.append(Problem(node.key_lines.get(key, inner.line), inner.path, message))
                 continue

@@ -188,6 +188,13 @@ def test_expected_values_say_how_they_are_compared() -> None:
     assert events[1].keys["message"] == Prefix("Filter failure")
 
 
+def test_null_says_absent_also_of_a_key_that_such_events_never_have() -> None:
+    """`accepted` has no `code`; to expect none is right, and is nothing to compare."""
+    events = read(f"{SMALLEST}expect:\n  - {{event: accepted, code: null, filled: '0'}}\n").expectation.events
+    assert events is not None
+    assert list(events[0].keys) == ["filled"]
+
+
 def test_a_hedged_account_holds_two_positions_of_a_symbol() -> None:
     """In hedge mode a symbol has `long` and `short`, in the account and in the expected state."""
     positions = '{X: {long: {qty: "1", entry_price: "9"}, short: {qty: "2", entry_price: "8"}}}'
