@@ -141,14 +141,14 @@ class Admission:
             return account.free(market.instrument.quote) >= terms.quote_qty
         price = order.limit if order.limit is not None else known
         if price is None:
-            return True
+            if account.kind != "spot" or terms.side == "buy":
+                return True
+            price = ZERO  # a sale on spot needs what it sells, whatever the price
         asset, amount = account.need(market.instrument, terms, order.leaves, price)
-        holds = order.limit is not None or order.waits_for_trigger
-        if holds:
-            account.holds.give_back(terms.id)
+        account.holds.give_back(terms.id)  # what it held while it waited, or on its old terms, is its own
         if amount > 0 and account.free(asset, terms.oco) < amount:
             return False
-        if holds:
+        if order.limit is not None or order.waits_for_trigger:
             account.holds.set_aside(terms.id, asset, amount, terms.oco)
         return True
 
@@ -308,7 +308,8 @@ class Admission:
     def _trigger_refusal(self, order: VenueOrder, market: AskedMarket, at: int) -> Refusal | None:
         """An order that would wait: funds where the venue holds them, then the side its trigger is on."""
         terms = order.terms
-        if self.rules.trigger_holds and not self.affords(order, market, terms.trigger_price):
+        known = self._last(market, at) if terms.trigger_price is None else terms.trigger_price  # trailing: at any price
+        if self.rules.trigger_holds and not self.affords(order, market, known):
             return self.refused("funds")
         if terms.trigger_price is None:
             return None
