@@ -182,7 +182,7 @@ class VenueAccount:
         if self._order_margin == "notional_and_fees":
             taker, buys = self.taker_of(instrument.symbol), order.side == "buy"
             return instrument.quote, order_margin_with_fees(price, qty, leverage, taker, buys=buys)
-        if order.type == "market":
+        if order.price is None and order.price_match is None:  # a market order, also one that a trigger has let go
             mark = self.mark_of(instrument.symbol)
             price = price if mark is None else mark
         return instrument.quote, order_margin(price, qty, leverage)
