@@ -52,7 +52,9 @@ class Charges:
     ) -> tuple[Decimal, str]:
         """Fee of a fill at `at` and its asset, quantized to 8 decimals towards zero; negative is a rebate."""
         instrument, tariff = market.instrument, self.tariff
-        rates = tariff.rates(instrument.symbol, at)
+        if at >= tariff.until:
+            tariff.turn(at)
+        rates = tariff.now[instrument.symbol]
         rate = rates.full[side][liquidity]
         if tariff.by_volume:
             tariff.traded(notional, at)

@@ -97,6 +97,8 @@ class Counters:
             "maker": self._rules.maker_fill_credit if maker is None else maker,
             "taker": self._rules.taker_fill_credit if taker is None else taker,
         }
+        self.gives_back = any(self._credit.values())
+        """Whether a first fill is worth telling."""
         self._meters = {"orders": Meter(), "weight": Meter()}
         self._orders, self._weight = self._meters["orders"], self._meters["weight"]
         for what, interval in SHOWN.values():

@@ -21,8 +21,8 @@ from sim.row_window import RowWindow, by_venue_time
 from sim.trailing import Trail, follow
 
 INF = 2**63 - 1
-LOOK_ROWS = 512
-"""Rows a search looks ahead before it says "not before": a few microseconds of work, hours of minute bars."""
+LOOK_ROWS = 2048
+"""Rows a search looks ahead before it says "not before": a few microseconds of work, a day of minute bars."""
 MATH = Context(prec=34)
 
 

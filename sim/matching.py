@@ -63,6 +63,7 @@ class Matching:
         self.rules = rules
         self.account = account
         self.admission = admission
+        self._counters = admission.counters
         self.books = books
         self.local_at = local_at
         self.emit = emit
@@ -238,8 +239,8 @@ class Matching:
         `ahead`: the queue in front of a resting order just before, base units.
         """
         terms = order.terms
-        market = self.markets[terms.symbol]
-        instrument = market.instrument
+        venue, symbol, position_side, strategy, session, order_id = order.keys
+        market = self.markets[symbol]
         notional = MATH.multiply(price, qty)
         fee, fee_asset = self.charges.fee(market, terms.side, notional, qty, liquidity, at)
         order.filled += qty
@@ -247,27 +248,32 @@ class Matching:
         order.fees += fee
         leaves = order.qty - order.filled - order.prevented
         if leaves < ZERO or qty <= ZERO:
-            raise InvariantBroken(f"{terms.symbol}: a fill of {qty} leaves {leaves} of order {terms.id}")
+            raise InvariantBroken(f"{symbol}: a fill of {qty} leaves {leaves} of order {order_id}")
         if order.limit is not None and (price > order.limit if order.sign > 0 else price < order.limit):
-            raise InvariantBroken(f"{terms.symbol}: a fill at {price} is beyond the limit {order.limit} of {terms.id}")
-        side = terms.position_side
-        order.realized = self.account.fill(instrument, terms.side, price, qty, fee, fee_asset, side)
+            raise InvariantBroken(f"{symbol}: a fill at {price} is beyond the limit {order.limit} of {order_id}")
+        account = self.account
+        order.realized = account.fill(market.instrument, terms.side, price, qty, fee, fee_asset, position_side)
         if self.settlement is not None:
-            owner = (terms.strategy, terms.session)
-            self.settlement.filled(terms.symbol, side, owner, qty if order.sign > 0 else -qty, at)
-        if order.filled == qty:
-            self.admission.counters.first_fill(liquidity, at)
+            signed = qty if order.sign > 0 else -qty
+            self.settlement.filled((symbol, position_side), (strategy, session), signed, at)
+        if self._counters.gives_back and order.filled == qty:
+            self._counters.first_fill(liquidity, at)
         order.status = PARTIAL if leaves else FILLED
         if leaves and order.limit is not None:
-            need = self.account.need(instrument, terms, leaves, order.limit)
-            self.account.holds.set_aside(terms.id, *need, terms.oco)
+            account.holds.set_aside(order_id, *account.need(market.instrument, terms, leaves, order.limit), terms.oco)
         self._fills += 1
+        cause_tape, cause_row, cause_at = cause
         self.emit(
             OrderFilled(
-                self.local_at(terms.session, at),
+                self.local_at(session, at),
                 at,
-                *order.keys,
-                f"{self.venue}-{self._fills}",
+                venue,
+                symbol,
+                position_side,
+                strategy,
+                session,
+                order_id,
+                f"{venue}-{self._fills}",
                 terms.side,
                 price,
                 qty,
@@ -277,7 +283,9 @@ class Matching:
                 fee_asset,
                 reference,
                 leaves,
-                *cause,
+                cause_tape,
+                cause_row,
+                cause_at,
                 ahead,
             ),
             order,

@@ -183,15 +183,17 @@ class Settlement:
 
     # --- what the exchange tells ------------------------------------------------------------------------------------
 
-    def filled(self, symbol: str, side: PositionSide, owner: Owner, qty: Decimal, at: int) -> None:
+    def filled(self, key: PositionKey, owner: Owner, qty: Decimal, at: int) -> None:
         """A fill of `qty` (signed) was booked."""
-        key = (symbol, side)
-        settled = self._symbols[symbol]
+        settled = self._symbols[key[0]]
         if settled.settles:
             settled.skip(at)
         self.shares.add(key, owner, qty)
         # Another venue may have settled the books of this one, whose prices then still stand where it acted last.
-        self.time, self._since = max(self.time, at), max(self._since, at - 1)
+        if at > self.time:
+            self.time = at
+        if at - 1 > self._since:
+            self._since = at - 1
         self._next = None
         if self._account.margin_mode == "isolated":  # nothing else depends on it
             self._plans.pop(key, None)

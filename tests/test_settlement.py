@@ -106,14 +106,14 @@ def test_a_bar_is_walked_and_its_close_holds_until_the_next() -> None:
 
 
 def test_a_search_looks_ahead_so_far_and_says_from_where_to_go_on() -> None:
-    """Row 1000 of 1100 falls: not within 512 rows of the first, but in the third look."""
-    rows = [(at * 10, 1000 if at < 1000 else 900) for at in range(1100)]
+    """Row 4000 of 4400 falls: not within 2048 rows of the first, but in the second look."""
+    rows = [(at * 10, 1000 if at < 4000 else 900) for at in range(4400)]
     track = track_of(marks(*rows))
     found, looks = track.reaches(D(90), -1, 0), 1
     while not found.found:
         assert found.at < INF
         found, looks = track.reaches(D(90), -1, found.at - 1), looks + 1
-    assert (found.at, looks) == (10_000, 2)
+    assert (found.at, looks) == (40_000, 2)
 
 
 def test_prints_and_bars_stand_in_for_marks_and_a_book_does_not() -> None:
