@@ -98,10 +98,11 @@ class BookMarket:
 
     def triggers(self, at: int) -> None:
         """Triggers the data of this moment pulled."""
-        fired, self._fired = self._fired, []
-        for order in fired:
-            if order.is_open:
-                self._matching.fire(order, at, self.price(at))
+        if self._fired:
+            fired, self._fired = self._fired, []
+            for order in fired:
+                if order.is_open:
+                    self._matching.fire(order, at, self.price(at))
 
     def price(self, at: int) -> int | None:
         """The last print, else the middle of the touch; mantissa."""
@@ -142,7 +143,7 @@ class BookMarket:
         key, count = -order.sign * order.limit_mantissa, books.counts.item(b)
         if count and books.keys.item(b, count - 1) >= key:
             return True
-        line = self._line(b)
+        line = self._own.resting[order.sign > 0]
         return bool(line) and bool(books.own_keys.item(line[0]) >= key)
 
     def fired_crosses(self, order: VenueOrder, reference: Any, at: int) -> bool:

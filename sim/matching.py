@@ -126,8 +126,9 @@ class Matching:
                 self.expire(order, at, "gtd")
         for market in working:
             market.triggers(at)
-        for order in self.by_mark.due(settlement, at):
-            self.fire(order, at, None)
+        if self.by_mark.waiting:
+            for order in self.by_mark.due(settlement, at):
+                self.fire(order, at, None)
 
     def _next_due(self) -> int:
         """The earliest of what settlements, markets, deadlines and triggers by mark say."""

@@ -49,7 +49,10 @@ def simulated_outside(plan: Plan, tapes: Sequence[Rows], history: Sequence[Rows 
     world = World(clock, feed)
     world.books = books_over(tapes)
     latencies = [defaults_of(plan, name, tapes).latency for name in plan.venues]
-    world.shortest_entry_ns = min(one.shortest_ns if isinstance(one, ConstantLatency) else 0 for one in latencies)
+    known = [one for one in latencies if isinstance(one, ConstantLatency)]
+    if len(known) == len(latencies):  # of the others any leg may be as short as none
+        world.shortest_entry_ns = min(one.shortest_ns for one in known)
+        world.shortest_answer_ns = min(one.response_ms for one in known)
     cursors = {
         (t.venue, t.symbol): TapeCursor(t.load(), None if past is None else past.load())
         for t, past in zip(tapes, history, strict=True)

@@ -51,13 +51,17 @@ class World:
         self._stopped = False
         self._burst = YIELD_CHECK
         """Rows of the tape that leave in a row, without a look at the wall clock."""
-        self._rounds = (0, 0)
+        self._acted_at = 0
+        self._rounds = 0
+        """How often venues acted at that engine time."""
         self._clear = 0
         """No venue does anything before this engine time, unless another request is sent."""
         self.books = Books()
         """The one cursor over the rows of all order books; without a market where everything is bars."""
         self.shortest_entry_ns = 0
         """No request arrives sooner than this after it is sent: so far the books may be read ahead."""
+        self.shortest_answer_ns = 0
+        """Nothing a venue does is heard sooner than this after it: so far the venues may lag."""
         self.delivered = 0
         self.end: int | None = None
         """`ts` of the last market event, once it is known."""
@@ -160,7 +164,9 @@ class World:
             inside = heard if heard < clock.due else clock.due
             if reports and reports[0][0] < inside:
                 inside = reports[0][0]
-            if self._busy and self._clear <= inside and self._step_venues(inside):
+            # At the end of the tapes they come up to it: what arrives behind it finds no market.
+            until = inside - self.shortest_answer_ns if inside < feed.end else inside
+            if self._busy and self._clear <= until and self._step_venues(until, inside):
                 continue
             if inside > clock.time:
                 clock.time = inside
@@ -174,8 +180,11 @@ class World:
             if event is not None or clock.holding:
                 return event
 
-    def _step_venues(self, until: int) -> bool:
-        """Let the earliest venue act, if that is due by `until`. False where nothing was due."""
+    def _step_venues(self, until: int, inside: int) -> bool:
+        """Let the earliest venue act, if that is due by `until`. False where nothing was due.
+
+        `inside`: nobody here learns of anything before, so that no request is sent before it either.
+        """
         earliest, actor = INF, None
         for exchange in self.exchanges:
             moment = exchange.next_moment()
@@ -183,7 +192,7 @@ class World:
                 earliest, actor = moment, exchange
         passed = INF
         if self.books.owners:
-            bound = min(earliest, until + self.shortest_entry_ns)
+            bound = min(earliest, inside + self.shortest_entry_ns)
             effect = self.books.advance(bound)
             if effect == INF:
                 passed = bound + 1
@@ -196,17 +205,18 @@ class World:
             self._clear = min(earliest, passed)
             return False
         self._clear = 0
-        at, rounds = self._rounds
-        self._rounds = (earliest, rounds + 1 if at == earliest else 1)
-        if self._rounds[1] > ROUNDS_MAXIMUM:
+        self._rounds = self._rounds + 1 if earliest == self._acted_at else 1
+        self._acted_at = earliest
+        if self._rounds > ROUNDS_MAXIMUM:
             if not actor.requests_under_way:
                 raise InvariantBroken(
                     f"{actor.venue} acted {ROUNDS_MAXIMUM} times at one nanosecond ({earliest}) unasked"
                 )
             raise endless(actor.asks_next(), earliest, ROUNDS_MAXIMUM)
         actor.step(earliest)
-        if len(self.exchanges) == 1 and not self.books.owners:
-            self._clear = actor.next_moment()
+        if len(self.exchanges) == 1:
+            moment = actor.next_moment()
+            self._clear = min(moment, self.books.passed + 1) if self.books.owners else moment
             self._busy = self._clear != INF
         return True
 
