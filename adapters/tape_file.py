@@ -326,7 +326,7 @@ class StoredTape:
         stands_in = {"ts": "ts_venue"} if self.head.one_time else {}
         needed = {stands_in.get(name, name) for name in wanted}
         stored = [name for name in COLUMNS[self.kind] if name in needed]
-        opened = partial(parquet.ParquetFile, self.path, page_checksum_verification=not self._proven)
+        opened = partial(parquet.ParquetFile, self.path, page_checksum_verification=not self._proven, pre_buffer=False)
         with reading(self.path), ExitStack() as stack:
             files = [stack.enter_context(opened())]
             if head_of(files[0].schema_arrow.metadata or {}, self.path) != self.head:
@@ -337,16 +337,27 @@ class StoredTape:
             if len(touched) > 1:
                 files.append(stack.enter_context(opened(metadata=files[0].metadata)))
             jobs = (
-                partial(_batches, files[turn % len(files)], group, stored) for turn, (group, _) in enumerate(touched)
+                partial(self._windows, files[turn % len(files)], group, stored)
+                for turn, (group, _) in enumerate(touched)
             )
             groups = stack.enter_context(closing(read_ahead(jobs, len(files))))
-            for batches, (_, at) in zip(groups, touched, strict=True):
-                for batch in batches:
-                    columns = _columns(batch, stored, self.path)
-                    low, high = max(self._low - at, 0), min(self._high - at, batch.num_rows)
+            for windows, (_, at) in zip(groups, touched, strict=True):
+                for columns in windows:
+                    rows = len(columns[stored[0]])
+                    low, high = max(self._low - at, 0), min(self._high - at, rows)
                     if low < high:
                         yield {name: columns[stands_in.get(name, name)][low:high] for name in wanted}
-                    at += batch.num_rows
+                    at += rows
+
+    def _windows(self, file: parquet.ParquetFile, group: int, names: Sequence[str]) -> list[dict[str, Column]]:
+        """One row group; over all of them at once the library keeps what it has read."""
+        same = _same_in_all_rows(file.metadata.row_group(group), names[1:]) if self._proven else {}
+        unpacked = [name for name in names if name not in same]
+        windows = []
+        for batch in file.iter_batches(GROUP_ROWS, row_groups=[group], columns=unpacked, use_threads=False):
+            columns = _columns(batch, unpacked, self.path)
+            windows.append(columns | {name: np.full(batch.num_rows, same[name], np.int8) for name in same})
+        return windows
 
     def _touched(self, metadata: parquet.FileMetaData) -> Iterator[tuple[int, int]]:
         """The row groups that hold rows of this part: (number, its first row)."""
@@ -372,9 +383,16 @@ class StoredTape:
             )
 
 
-def _batches(file: parquet.ParquetFile, group: int, names: Sequence[str]) -> list[pa.RecordBatch]:
-    """One row group; over all of them at once the library keeps what it has read."""
-    return list(file.iter_batches(GROUP_ROWS, row_groups=[group], columns=names, use_threads=False))
+def _same_in_all_rows(group: parquet.RowGroupMetaData, names: Sequence[str]) -> dict[str, int]:
+    """Of these columns the narrow ones that hold one number in a whole row group, as flags often do: which one."""
+    same = {}
+    for at in range(group.num_columns):
+        column = group.column(at)
+        if column.path_in_schema in NARROW and column.path_in_schema in names:
+            told = column.statistics
+            if told is not None and told.has_min_max and told.null_count == 0 and told.min == told.max:
+                same[column.path_in_schema] = told.min
+    return same
 
 
 def _columns(batch: pa.RecordBatch, names: Sequence[str], path: Path) -> dict[str, Column]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +87,21 @@ def test_rows_received_as_they_happen_are_read_with_one_time_for_both(tmp_path: 
             assert all(np.array_equal(np.concatenate([w[name] for w in windows]), expected[name]) for name in names)
     one.verify()
     two.verify()
+
+
+@pytest.mark.parametrize("names", [("flags",), ("side", "flags"), ("action", "ts"), COLUMNS["l3"]])
+@pytest.mark.parametrize("proven", [True, False])
+def test_a_column_of_one_number_is_that_number_in_every_row(tmp_path: Path, names: Sequence[str], proven: bool) -> None:
+    """Row groups of 20: of the first all sides are -1 and all flags 0, of the second the flags, of the third none."""
+    made = tape_of("l3", 60)
+    columns = dict(made.columns, side=made.columns["side"].copy(), flags=made.columns["flags"].copy())
+    columns["side"][:20], columns["flags"][:20], columns["flags"][20:40] = -1, 0, 2
+    tape = with_columns(made, columns)
+    write_tape(tape, tmp_path / "t.parquet", group_rows=20)
+    windows = list(open_tape(tmp_path / "t.parquet", proven=proven).chunks(13, names))
+    for name in names:
+        column = np.concatenate([window[name] for window in windows])
+        assert column.dtype == columns[name].dtype and np.array_equal(column, columns[name])
 
 
 def test_the_largest_steps_and_numbers_come_back(tmp_path: Path) -> None:
