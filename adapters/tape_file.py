@@ -131,11 +131,6 @@ def _is_of_one_time(tape: Rows) -> bool:
     return all(np.array_equal(columns["ts_venue"], columns["ts"]) for columns in windows)
 
 
-def read_tape(path: Path) -> Tape:
-    """The whole tape, checked against the id it was written with. Raises DataError."""
-    return open_tape(path).load()
-
-
 def open_tape(path: Path, *, proven: bool = False) -> StoredTape:
     """The tape without its rows: they are read as `chunks` asks for them. Raises DataError.
 

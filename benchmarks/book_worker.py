@@ -43,7 +43,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from adapters.tape_file import read_tape
+from adapters.tape_file import open_tape
 from benchmarks.bars_worker import GivenTape
 from benchmarks.market_rows import FIRST_ROWS, stored
 from core.compose import compose, read_plan
@@ -145,7 +145,7 @@ async def measure(path: str, what: str, rows: int | None) -> dict[str, Any]:
     data = "".join(ENTRY % (kind, file) for kind, file in files.items())
     plan = read_plan("bench", text=CONFIG % (data, {"maker": "100ms", "seldom": "1m"}[strategy_name]))
     if manner == "held":
-        held = [replace(stream, source=GivenTape(read_tape(files[stream.kind]))) for stream in plan.streams]
+        held = [replace(stream, source=GivenTape(open_tape(files[stream.kind]).load())) for stream in plan.streams]
         plan = replace(plan, streams=held)
     strategy: Maker | Seldom = Maker() if strategy_name == "maker" else Seldom()
     async with compose(plan, strategies={"bench": strategy}) as engine:

@@ -18,7 +18,7 @@ from adapters.binance.history import BinanceSource
 from adapters.cache import QUARANTINE
 from adapters.columns import DAY_NS
 from adapters.files import FileSource
-from adapters.tape_file import read_tape
+from adapters.tape_file import open_tape
 from command_line import CommandLine
 from core.price_filters import PercentPrice
 from core.venue_rules import DatedInstrument
@@ -134,7 +134,7 @@ def test_ctrl_c_loses_nothing_and_the_same_command_goes_on(cli: CommandLine, ven
     assert cli("data", "download", *TRADES, *DAYS).code == 0
     assert venue.asked[1][0] >= MAY_4 + 2 * DAY_NS and venue.asked[1][1] == MAY_4 + 3 * DAY_NS
     assert cli("data", "export", *TRADES, "--out", "t.parquet").code == 0
-    assert rows_in(read_tape(cli.folder / "t.parquet")) == rows_in(loaded(None, "trades", MAY_4, MAY_4 + 3 * DAY_NS))
+    assert rows_in(open_tape(cli.folder / "t.parquet")) == rows_in(loaded(None, "trades", MAY_4, MAY_4 + 3 * DAY_NS))
 
 
 def test_a_venue_whose_now_lies_before_the_end_is_told(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters import tape_file
-from adapters.tape_file import open_tape, read_tape, write_tape
+from adapters.tape_file import open_tape, write_tape
 from core.errors import DataError
 from core.tape import COLUMNS, LAST, NARROW, SNAPSHOT, Column, Gap, Kind, Tape
 from recorded import read
@@ -45,7 +45,7 @@ def with_columns(tape: Tape, columns: dict[str, Column]) -> Tape:
 def test_a_tape_of_each_kind_comes_back_as_it_was(tmp_path: Path, kind: Kind) -> None:
     tape = tape_of(kind, 1_000, interval_ns=MINUTE if kind == "bars" else 0)
     write_tape(tape, tmp_path / "deep" / "t.parquet")
-    back = read_tape(tmp_path / "deep" / "t.parquet")
+    back = open_tape(tmp_path / "deep" / "t.parquet").load()
     assert back.tape_id == tape.tape_id
     for name in ("kind", "venue", "symbol", "price_scale", "size_scale", "interval_ns", "source", "gaps", "notes"):
         assert getattr(back, name) == getattr(tape, name)
@@ -111,7 +111,8 @@ def test_the_largest_steps_and_numbers_come_back(tmp_path: Path) -> None:
     columns["ts"] = columns["ts_venue"] = np.arange(5)
     tape = with_columns(tape_of("l3", 5), columns)
     write_tape(tape, tmp_path / "t.parquet")
-    assert all(np.array_equal(read_tape(tmp_path / "t.parquet").columns[name], columns[name]) for name in columns)
+    back = open_tape(tmp_path / "t.parquet").load()
+    assert all(np.array_equal(back.columns[name], columns[name]) for name in columns)
 
 
 def test_disorder_is_the_most_a_venue_time_falls_behind_and_is_stored(tmp_path: Path) -> None:
@@ -155,7 +156,7 @@ def test_rows_that_are_not_those_of_the_head_are_refused(tmp_path: Path, monkeyp
     tape.tape_id = other.tape_id
     write_tape(tape, path)
     with pytest.raises(DataError, match="its rows give the tape id"):
-        read_tape(path)
+        open_tape(path).load()
 
 
 def test_damage_is_told_as_damage(tmp_path: Path) -> None:
@@ -164,12 +165,12 @@ def test_damage_is_told_as_damage(tmp_path: Path) -> None:
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(DataError, match=r"t.parquet: cannot be read as a tape"):
-        read_tape(path)
+        open_tape(path).load()
     spoiled = bytearray(whole)
     spoiled[len(whole) // 3] ^= 0xFF
     path.write_bytes(bytes(spoiled))
     with pytest.raises(DataError, match=r"t.parquet: (cannot be read as a tape|its rows give)"):
-        read_tape(path)
+        open_tape(path).load()
     with pytest.raises(DataError, match="there is no such file"):
         open_tape(tmp_path / "none.parquet")
 
@@ -208,7 +209,7 @@ def test_files_with_empty_cells_allowed_and_other_pages_are_read_as_well(tmp_pat
     table = parquet.read_table(path)
     schema = pa.schema([field.with_nullable(True) for field in table.schema], metadata=table.schema.metadata)
     parquet.write_table(table.cast(schema), old, compression="zstd", data_page_version="1.0", row_group_size=99)
-    assert old.read_bytes() != path.read_bytes() and read_tape(old).tape_id == tape.tape_id
+    assert old.read_bytes() != path.read_bytes() and open_tape(old).load().tape_id == tape.tape_id
 
 
 def test_parquet_of_others_and_of_other_versions_is_no_tape(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -238,7 +239,7 @@ def test_a_write_that_fails_leaves_the_file_that_was_there(tmp_path: Path, monke
     monkeypatch.setattr("adapters.tape_file.os.fsync", refused)
     with pytest.raises(DataError, match="No space left on device"):
         write_tape(tape_of("trades", 20), path)
-    assert read_tape(path).tape_id == tape.tape_id
+    assert open_tape(path).load().tape_id == tape.tape_id
     assert [entry.name for entry in tmp_path.iterdir()] == ["t.parquet"]
 
 
