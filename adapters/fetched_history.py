@@ -111,12 +111,11 @@ class FetchedHistory:
         shelf = self.shelf
         assert shelf is not None, "nothing is kept without a cache"
         start, end = await self._range()
-        before = sum(map(len, await asyncio.to_thread(shelf.parts, start, end)))
-        asked = bool(await asyncio.to_thread(shelf.missing, start, end))
+        missing = await asyncio.to_thread(shelf.missing, start, end)
         answered = await self.complete(start, end, progress)
-        rows = sum(map(len, await asyncio.to_thread(shelf.parts, start, end)))
+        rows, *new = await asyncio.to_thread(_counts, shelf, [(start, end), *missing])
         notes = [*shelf.damaged, *self._clock_behind(Range(start, end, answered))]
-        return Downloaded(self.origin.name, start, end, rows, asked, rows - before, tuple(notes))
+        return Downloaded(self.origin.name, start, end, rows, bool(missing), sum(new), tuple(notes))
 
     # --- fetching ---------------------------------------------------------------------------------------------------
 
@@ -225,6 +224,11 @@ def _answered(asked: Span, spans: Sequence[Span], end: int) -> int:
     """Until when the venue has answered, judged by the last range it was asked for; `end` where for all of it."""
     left = without(asked, spans)
     return left[-1][0] if left and left[-1][1] == asked[1] else end
+
+
+def _counts(shelf: Shelf, spans: Sequence[Span]) -> list[int]:
+    """How many rows are kept of each range."""
+    return [sum(map(len, shelf.parts(since, until))) for since, until in spans]
 
 
 def _sources(parts: Sequence[Rows]) -> str:

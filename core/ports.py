@@ -163,7 +163,7 @@ class Downloaded(msgspec.Struct, frozen=True):
     asked: bool
     """Whether the venue had to be asked; else all of it was kept before."""
     new: int
-    """How many of the rows came now."""
+    """How many of the rows came now: those of the ranges that were asked for."""
     notes: tuple[str, ...]
     """Where the venue's answers end before the range does, what had to be set aside."""
 

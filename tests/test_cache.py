@@ -19,7 +19,7 @@ from adapters.cache_periods import period_of, periods, union, within, without
 from adapters.columns import DAY_NS
 from adapters.tape_file import StoredTape, open_tape
 from core.errors import DataError, VenueError
-from core.tape import Kind
+from core.tape import Kind, in_memory
 from fake_fetcher import HOLE, MAY_4, MINUTE, FakeFetcher, history, loaded, rows_in, rows_of
 
 HOUR = 60 * MINUTE
@@ -155,6 +155,21 @@ def test_what_is_younger_than_two_minutes_counts_now_and_is_asked_for_again(tmp_
     kept.add([(trades, MAY_4, now)])
     assert kept.missing(MAY_4, now) == [(now - 120_000_000_000, now)]
     assert sum(map(len, kept.parts(MAY_4, now))) == len(trades)
+
+
+def test_rows_that_came_are_counted_also_where_the_venue_has_less_than_before(tmp_path: Path) -> None:
+    """Ten hours, the last two too young to be believed and each print in them twice; then the venue has it once."""
+    end, settled = MAY_4 + 10 * HOUR, MAY_4 + 8 * HOUR - 120_000_000_000
+    trades = rows_of("trades", "X", 0, MAY_4, end)
+    young = trades.columns["ts_venue"] >= settled
+    twice = in_memory(trades, {name: np.repeat(col, 1 + young) for name, col in trades.columns.items()}, trades.gaps)
+    kept = Shelf(tmp_path, venue="fake-linear", symbol="X", kind="trades", now=lambda: MAY_4 + 8 * HOUR)
+    kept.folder.mkdir(parents=True)
+    kept.add([(twice, MAY_4, end)])
+    told = asyncio.run(history(tmp_path, "trades", MAY_4, end).download())
+    assert (told.rows, told.new, told.asked) == (len(trades), int(young.sum()), True) and told.new > 20
+    again = asyncio.run(history(tmp_path, "trades", MAY_4, end).download())
+    assert (again.rows, again.new, again.asked) == (len(trades), 0, False)
 
 
 def test_ticks_from_the_cache_stay_on_the_disk(tmp_path: Path) -> None:
