@@ -222,9 +222,10 @@ def _export(desk: Any, plan: Any, options: argparse.Namespace, progress: Progres
 
 def _convert(desk: Any, plan: Any, options: argparse.Namespace, progress: Progress) -> int:
     venue, symbol, kind, length = _rows(options.rows)
-    for source, target, tape in desk.convert(venue, symbol, kind, length, options.files, Path(options.out)):
+    for source, target, tape, is_new in desk.convert(venue, symbol, kind, length, options.files, Path(options.out)):
         first, over = tape.edges.first_ts_venue - tape.interval_ns, tape.edges.last_ts_venue
-        print(f"{source}: {len(tape):,} rows from {_short(first)} to {_short(over)}, written to {target}", flush=True)
+        where = f"written to {target}" if is_new else f"in {target} already"
+        print(f"{source}: {len(tape):,} rows from {_short(first)} to {_short(over)}, {where}", flush=True)
         for note in tape.notes:
             print(f"  {note}", file=sys.stderr)
     print(f'a run reads them with: source: {{kind: file, path: "{target.parent}/*.parquet"}}')

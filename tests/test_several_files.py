@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from adapters import files
+from adapters import conversion, files
 from adapters.columns import DAY_NS
 from adapters.files import FileSource
 from adapters.tape_file import open_tape, write_tape
@@ -228,6 +228,43 @@ def test_what_cannot_be_converted_is_told_in_one_line_before_anything_is_written
     done = cli("data", "convert", "test", "X", "bars", "1m", *wrong)
     assert done.code in (2, 3) and told in done.err and len(done.err.splitlines()) == 1
     assert (cli.folder / "t/X/bars-1m/a.parquet").read_bytes() == b"whatever"
+
+
+def test_of_a_large_file_it_is_told_that_it_is_read_whole(
+    cli: CommandLine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """`large` being, here, 100 bytes: of two files the one that has more is named."""
+    monkeypatch.setattr(conversion, "LARGE_BYTES", 100)
+    (cli.folder / "small.csv").write_text(minutes(0))
+    (cli.folder / "large.csv").write_text(minutes(1, 2, 3, 4))
+    sizes = [(cli.folder / name).stat().st_size for name in ("small.csv", "large.csv")]
+    assert sizes[0] <= 100 < sizes[1]
+    files = ["--files", "small.csv", "large.csv"]
+    assert cli("data", "convert", "spot", "X", "bars", "1m", *files, "--out", "t").code == 0
+    (told,) = caplog.messages
+    assert told.startswith("large.csv is read whole") and "cut it by lines" in told
+
+
+def test_a_tape_of_other_rows_is_not_written_over(cli: CommandLine) -> None:
+    """Files of one name in two folders, or one file under two venues; the same rows once more change nothing."""
+    words, tape = ["bars", "1m", "--out", "t"], cli.folder / "t/X/bars-1m/a.parquet"
+    for folder, day in (("may", 4), ("june", 5)):
+        (cli.folder / folder).mkdir()
+        (cli.folder / folder / "a.csv").write_text(minutes(0, 1).replace("2025-05-04", f"2025-05-{day:02d}"))
+    assert cli("data", "convert", "spot", "X", *words, "--files", "may/a.csv").code == 0
+    written = tape.read_bytes()
+    again = cli("data", "convert", "spot", "X", *words, "--files", "may/a.csv")
+    assert again.code == 0 and again.out.splitlines()[0].endswith("in t/X/bars-1m/a.parquet already")
+    for venue, file in (("spot", "june/a.csv"), ("perp", "may/a.csv")):
+        done = cli("data", "convert", venue, "X", *words, "--files", file)
+        assert done.code == 2 and done.out == "" and "choose another folder with --out, or remove it" in done.err
+        assert (
+            f"t/X/bars-1m/a.parquet is there already, made of may/a.csv (spot), with other rows than {file}" in done.err
+        )
+        assert tape.read_bytes() == written
+    tape.write_bytes(written[:-1])
+    done = cli("data", "convert", "spot", "X", *words, "--files", "may/a.csv")
+    assert done.code == 2 and "cannot be read as a tape" in done.err and tape.read_bytes() == written[:-1]
 
 
 def test_a_config_may_name_its_files_in_a_list(cli: CommandLine) -> None:
