@@ -111,7 +111,10 @@ def answers(cache: Path) -> list[Path]:
 
 def answer_of(path: Path) -> DatedTiers | str:
     """What a file says, or what is wrong with it."""
-    raw = path.read_bytes()
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
     if hashlib.sha256(raw).hexdigest()[:16] != path.name.split(".")[1]:
         return "has another sha256 than its name says"
     try:
@@ -121,9 +124,14 @@ def answer_of(path: Path) -> DatedTiers | str:
 
 
 def set_aside(path: Path, wrong: str) -> str:
-    """Rename a file that cannot be believed; what happened, in one sentence."""
+    """Rename a file that cannot be believed; what happened, in one sentence. Raises DataError where it cannot be."""
     aside = path.with_name(path.name + QUARANTINE)
-    path.replace(aside)
+    try:
+        path.replace(aside)
+    except OSError as error:
+        raise DataError(
+            f"cache file {path} {wrong}, and cannot be set aside ({error.strerror}); remove it by hand"
+        ) from error
     return f"cache file {path} {wrong}: renamed to {aside.name}, the venue is asked again when it is needed"
 
 

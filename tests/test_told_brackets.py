@@ -214,6 +214,22 @@ async def test_a_flipped_byte_is_noticed_named_set_aside_and_asked_for_again(at:
     assert path.with_name(path.name + QUARANTINE).exists()
 
 
+async def test_a_kept_answer_that_cannot_be_read_or_moved_is_told_by_its_name() -> None:
+    """A folder stands in its place; then the place of what is set aside is taken too."""
+    venue = door(BTCUSDT=TWO)
+    async with listening(venue) as url:
+        await kept(url).load(["BTCUSDT"])
+        (path,) = files()
+        path.unlink()
+        path.mkdir()
+        assert "cannot be read (Is a directory): renamed to" in (await kept(url).load(["BTCUSDT"])).notes[0]
+        path.unlink()
+        path.mkdir()
+        (path.with_name(path.name + QUARANTINE) / "full").mkdir()
+        with pytest.raises(DataError, match=r"cannot be set aside \(.*\); remove it by hand"):
+            await kept(url).load(["BTCUSDT"])
+
+
 async def test_a_folder_that_cannot_be_written_is_told() -> None:
     Path("cache").write_text("a file stands where the folder would be")
     async with listening(door(BTCUSDT=TWO)) as url:
