@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 from adapters.environment import from_environment
 from adapters.http import Refused, Signed
 from core.errors import UsageError, VenueError
+from core.yaml_nodes import SECRET_REFERENCE
 
 KEY_HEADER = "X-MBX-APIKEY"
 RECV_WINDOW_MS = 5000
@@ -35,9 +36,9 @@ class ApiKey:
 
     def __init__(self, key: str, secret: str) -> None:
         """`key` and `secret` as configs name them: `env:NAME`. Raises UsageError where the environment has them not."""
-        self.names = f"{key}, {secret}"
         self._key = _given("api_key", key)
         self._secret = _given("api_secret", secret)
+        self.names = f"{key}, {secret}"
 
     def __repr__(self) -> str:
         return f"ApiKey({self.names})"
@@ -66,6 +67,8 @@ def signature_of(query: str, secret: str) -> str:
 
 
 def _given(field: str, reference: str) -> str:
+    if not SECRET_REFERENCE.fullmatch(reference):  # it may be the secret itself: not repeated
+        raise UsageError(f"`{field}`: expected the name of what the environment has, like env:BINANCE_KEY")
     value = from_environment(field, reference, "the key alone, or leave the key out")
     if not value or not value.isascii() or not value.isprintable() or " " in value:
         raise UsageError(
