@@ -139,9 +139,11 @@ def _checked(name: str, symbol: str, told: DatedTiers) -> DatedTiers:
     """Tiers that can be: floors rise from 0, rates are fractions, everything is a number. Raises VenueError."""
     rates = [(tier.mmr, tier.max_leverage, tier.cum or ZERO) for tier in told.tiers]
     ends = [*(tier.floor for tier in told.tiers), *([] if told.known_to is None else [told.known_to])]
-    if not all(number.is_finite() for number in (*ends, *chain.from_iterable(rates))):
+    if not rates:
+        wrong = "there are none"
+    elif not all(number.is_finite() for number in (*ends, *chain.from_iterable(rates))):
         wrong = "a number in them is none"
-    elif not rates or ends[0] != 0 or any(upper <= lower for lower, upper in pairwise(ends)):
+    elif ends[0] != 0 or any(upper <= lower for lower, upper in pairwise(ends)):
         wrong = "their floors do not rise from 0"
     elif not all(0 <= mmr <= 1 <= leverage and cum >= 0 for mmr, leverage, cum in rates):
         wrong = "a rate is no fraction, a leverage below 1 or an amount below 0"

@@ -226,7 +226,7 @@ async def test_a_day_whose_dump_is_missing_comes_from_that_of_its_month() -> Non
 
 
 async def test_parts_of_a_month_are_its_days_those_without_rows_too(tmp_path: Path) -> None:
-    """From noon of the 9th to 06:00 of the 15th: 11, 12 and 13 have rows. Nothing is left of the file."""
+    """From noon of the 9th to 06:00 of the 15th: 11, 12 and 13 have rows. Nothing is left of the file, twice."""
     venue, rows = whole_october()
     start, end = OCT_11 - 3 * DAY // 2, OCT_11 + 4 * DAY + 6 * 60 * MINUTE
     async with listening(venue) as url:
@@ -234,6 +234,9 @@ async def test_parts_of_a_month_are_its_days_those_without_rows_too(tmp_path: Pa
         fetcher = source.fetcher(venue="binance-usdm", symbol="XRPETH", line=Line(downloads=tmp_path, sleep=Naps()))
         async with aclosing(fetcher.fetch("trades", "XRPETH", 0, start, end)) as fetching:
             parts = [part async for part in fetching]
+        async with aclosing(fetcher.fetch("trades", "XRPETH", 0, start, end)) as fetching:
+            assert (await anext(fetching)).since == start
+            del fetching  # who leaves early leaves nothing either
     edges = [start, *(OCT_11 + day * DAY for day in (-1, 0, 1, 2, 3, 4)), end]
     assert [(part.since, part.until) for part in parts] == list(pairwise(edges))
     counts = [sum(low <= row["T"] * MS < high for row in rows) for low, high in pairwise(edges)]

@@ -148,6 +148,33 @@ async def test_bybit_tells_its_brackets_through_the_same_door_and_to_everybody()
     assert venue.paths() == ["/v5/market/risk-limit"]
 
 
+async def test_a_venue_that_lists_no_bracket_is_told() -> None:
+    """Bybit answers so for a contract that is gone: an account without brackets would never be liquidated."""
+    venue = Loopback(now_ms=NOW_MS)
+    venue.bodies["/v5/market/risk-limit?linear"] = {"retCode": 0, "result": {"list": []}, "time": NOW_MS}
+    async with listening(venue) as url:
+        with pytest.raises(VenueError, match=r"the brackets of BTCUSDT told at .* cannot be: there are none"):
+            await run(plan_of(BYBIT, url))
+
+
+async def test_each_of_several_venues_tells_its_own() -> None:
+    """The same symbol at both: two tiers and an end here, one and an end there."""
+    venue = door(BTCUSDT=TWO)
+    rows = [{"symbol": "BTCUSDT", "riskLimitValue": "900", "maintenanceMargin": "0.02", "initialMargin": "0.04",
+             "maxLeverage": "25"}]  # fmt: skip
+    venue.bodies["/v5/market/risk-limit?linear"] = {"retCode": 0, "result": {"list": rows}, "time": NOW_MS}
+    async with listening(venue) as url:
+        entries = f"{{p: {WITH_KEY.format(url=url)}, q: {BYBIT.format(url=url)}}}"
+        text = CONFIG.format(venue=entries, leverage=25, start="2024-11-01").replace("venue:", "venues:")
+        bars = next(line for line in text.splitlines() if "kind: bars" in line)
+        both = [bars.replace("{symbol", f"{{venue: {name}, symbol") for name in ("p", "q")]
+        text = text.replace(bars, "\n".join(both))
+        done = await run(read_plan("told.yaml", text=text.replace("[BTCUSDT]", '["q:BTCUSDT"]')))
+    told = {name: [str(tier.floor) for tier in done.plan.tiers((name, "BTCUSDT"), done.start)] for name in ("p", "q")}
+    assert told == {"p": ["0", "500", "1000000"], "q": ["0", "900"]}
+    assert sorted(path.parts[2].partition("%40")[0] for path in files()) == ["binance-usdm", "bybit-linear"]
+
+
 async def test_brackets_of_the_config_itself_are_not_asked_for() -> None:
     own = (
         'instruments: {BTCUSDT: {tick: "0.1", step: "0.001", brackets: [{floor: "0", mmr: "0.01", max_leverage: 30}]}}'
