@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 from urllib.parse import unquote
 
 import msgspec
@@ -28,6 +28,7 @@ from adapters.sources import FileSource, source_of
 from adapters.tape_file import write_tape
 from adapters.tape_head import Head, read_head
 from core.errors import DataError, UsageError
+from core.margin import DatedTiers
 from core.notation import interval_ns
 from core.tape import COLUMNS, SIZES, Gap, Kind, Rows, is_number
 from core.venue_rules import DatedInstrument
@@ -53,6 +54,18 @@ class Listed(msgspec.Struct, frozen=True):
     """Ranges for which the venue has answered, int nanoseconds UTC: what lies between them was never fetched."""
     gaps: list[Gap]
     """Holes inside of them: the venue's."""
+
+
+class ListedBrackets(msgspec.Struct, frozen=True):
+    """What is kept of the maintenance brackets that a venue told of one contract."""
+
+    venue: str
+    symbol: str
+    kind: Literal["brackets"]
+    told: list[int]
+    """When each answer was given, int nanoseconds UTC of the venue, oldest first."""
+    tiers: int
+    """Of the newest."""
 
 
 class Damaged(NamedTuple):
@@ -92,6 +105,18 @@ class CacheDesk:
                 )
             )
         return found
+
+    def brackets(self) -> list[ListedBrackets]:
+        """The brackets there are; a damaged answer is left out, `verify` tells of it."""
+        found: dict[tuple[str, str], list[DatedTiers]] = {}
+        for path in answers(self.root):
+            answer = answer_of(path)
+            if isinstance(answer, DatedTiers):
+                found.setdefault((unquote(path.parts[-3]), unquote(path.parts[-2])), []).append(answer)
+        return [
+            ListedBrackets(*key, "brackets", [row.since for row in rows], len(rows[-1].tiers))
+            for key, rows in found.items()
+        ]
 
     def shelves(self) -> Iterator[Shelf]:
         """Every kind of rows of every symbol that has a folder, in order of names."""

@@ -150,13 +150,13 @@ def _until_interrupted(work: Coroutine[Any, Any, None], left: str) -> int:
 
 
 def _list(desk: Any, plan: Any, options: argparse.Namespace, progress: Progress) -> int:
-    listing = desk.listing()
+    listing, brackets = desk.listing(), desk.brackets()
     if options.json:
         import msgspec
 
-        print(msgspec.json.encode(listing).decode())
+        print(msgspec.json.encode([*listing, *brackets]).decode())
         return 0
-    if not listing:
+    if not listing and not brackets:
         print(f"nothing is kept in {desk.root}")
     for one in listing:
         name = " ".join(filter(None, (one.venue, one.symbol, one.kind, one.interval)))
@@ -170,6 +170,9 @@ def _list(desk: Any, plan: Any, options: argparse.Namespace, progress: Progress)
         if one.gaps:
             holes = [f"{_short(gap.since)} to {_short(gap.until)}" for gap in one.gaps]
             print(f"  the venue has no rows: {_some(holes)}")
+    for one in brackets:
+        told = [_short(at) for at in reversed(one.told)]
+        print(f"{printable(f'{one.venue} {one.symbol}')} brackets: {one.tiers} tiers, told at {_some(told)}")
     return 0
 
 

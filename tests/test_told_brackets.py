@@ -381,6 +381,10 @@ def test_download_asks_anew_runs_do_not_and_no_file_has_the_key(
                 "binance-usdm BTCUSDT brackets: 2 tiers as told at 2024-10-24T00:00Z",
                 "binance-usdm BTCUSDT bars: nothing to download, its source is here",
             ]
+        listed = cli("data", "list", "--cache", "cache")
+        assert listed.out.endswith(" BTCUSDT brackets: 2 tiers, told at 2024-10-24T00:00Z\n")
+        (entry,) = json.loads(cli("data", "list", "--json", "--cache", "cache").out)
+        assert (entry["kind"], entry["told"], entry["tiers"]) == ("brackets", [NOW_MS * 1_000_000], 2)
         runs = [cli("--config", "told.yaml", "--debug", "--json") for _ in range(2)]
         server.venue.secrets.clear()
         wrong = cli("data", "download", "--config", "told.yaml", "--debug")
