@@ -21,6 +21,8 @@ EQUITY, DRAWDOWN, EXPOSURE, PRICE = 280, 90, 90, 240
 """Heights."""
 GAP = 40
 """Above each panel: its name, and the days of the one before."""
+RIGHT = 55
+"""Half of what stands below the last moment needs room there."""
 MARK = 5
 """Half the width of an entry's mark."""
 
@@ -46,7 +48,7 @@ def drawing(record: RunRecord, paths: Sequence[PricePath]) -> str:
         parts += [draw(axis, top), time_labels(axis, top + height + 16)]
         top += height + GAP
     return (
-        f'<svg viewBox="0 0 {LEFT + WIDTH + 30} {top}" role="img" aria-label="equity and prices over time">\n'
+        f'<svg viewBox="0 0 {LEFT + WIDTH + RIGHT} {top}" role="img" aria-label="equity and prices over time">\n'
         + "\n".join(parts)
         + "\n</svg>"
     )
