@@ -22,6 +22,7 @@ from adapters.formats import FORMATS, arrow_kind, read_rows
 from adapters.receipt_clock import FEED_NS
 from adapters.tape_file import open_tape
 from adapters.tape_head import is_tape
+from adapters.trades_csv import FIELDS as TRADE_FIELDS
 from core.errors import DataError, UsageError
 from core.notation import Interval
 from core.ports import HistorySource
@@ -31,7 +32,7 @@ Format = Literal[
     "auto", "tape",
     "binance", "ohlcv", "parquet", "feather",
     "binance-recording", "bybit-recording", "okx-recording", "hyperliquid-recording",
-    "binance-dump", "bybit-dump", "tardis", "bitstamp", "ccxt",
+    "binance-dump", "bybit-dump", "tardis", "bitstamp", "ccxt", "csv",
 ]  # fmt: skip
 BAR_FORMATS = ("binance", "ohlcv", "parquet", "feather")
 CHECKSUM = ".CHECKSUM"
@@ -54,7 +55,8 @@ class FileSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     timezone: Literal["UTC"] = "UTC"
     """Of times without an offset. Nothing else is understood: convert the file instead."""
     columns: dict[str, str] | None = None
-    """Bars: our field (time, open, high, low, close, volume) to the file's column name, where it uses other words."""
+    """Our field to the file's column name, where it uses other words. Bars: time, open, high, low, close, volume;
+    trades with `format: csv`: time, price, qty, side."""
     max_gap: Interval | None = None
     """Bars: refuse the file when a hole is longer than this, nanoseconds; None accepts and lists every hole."""
 
@@ -62,8 +64,9 @@ class FileSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         """What the config's decoder reports about fields that are each valid."""
         if not self.path:
             yield "path", "expected the name of at least one file"
-        for name in sorted(set(self.columns or {}) - set(FIELDS)):
-            yield f"columns.{name}", f"unknown field, expected one of: {', '.join(FIELDS)}"
+        fields = TRADE_FIELDS if self.format == "csv" else FIELDS
+        for name in sorted(set(self.columns or {}) - set(fields)):
+            yield f"columns.{name}", f"unknown field, expected one of: {', '.join(fields)}"
 
     def open(
         self,
@@ -84,8 +87,10 @@ class FileSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         known = formats_of(kind)
         if self.format not in known:
             raise UsageError(f"`format: {self.format}` cannot hold {kind}; known for {kind}: {', '.join(known)}")
-        if kind != "bars" and (self.columns is not None or self.max_gap is not None):
-            raise UsageError(f"`columns` and `max_gap` are for bars, not for {kind}: leave them out")
+        if kind != "bars" and self.max_gap is not None:
+            raise UsageError(f"`max_gap` is for bars, not for {kind}: leave it out")
+        if self.columns is not None and kind != "bars" and self.format != "csv":
+            raise UsageError("`columns` are for bars, and for trades with `format: csv`")
         return FileHistory(self, venue=venue, symbol=symbol, interval_ns=interval_ns, rows_kind=kind, feed_ns=feed_ns)
 
 
@@ -144,6 +149,7 @@ class FileHistory(msgspec.Struct, frozen=True):
                 symbol=self.symbol,
                 feed_ns=self.feed_ns,
                 market=self.settings.market,
+                columns=self.settings.columns,
             )
         except OSError as error:
             raise DataError(f"{path}: cannot be read ({error.strerror or error}); check its permissions") from error

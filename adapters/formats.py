@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from adapters import bitstamp, ccxt_trades, hyperliquid, okx, recordings, tardis, wrapped
+from adapters import bitstamp, ccxt_trades, hyperliquid, okx, recordings, tardis, trades_csv, wrapped
 from adapters.binance import dumps as binance_dumps
 from adapters.binance import recording as binance_recording
 from adapters.bybit import dumps as bybit_dumps
@@ -32,9 +32,18 @@ class Format(NamedTuple):
 
 
 def read_rows(
-    path: Path, kind: Kind, *, format: str, venue: str, symbol: str, feed_ns: int, market: str | None = None
+    path: Path,
+    kind: Kind,
+    *,
+    format: str,
+    venue: str,
+    symbol: str,
+    feed_ns: int,
+    market: str | None = None,
+    columns: Mapping[str, str] | None = None,
 ) -> Tape:
-    """The rows of one kind and symbol in a file that is no bars. `format` is a name of FORMATS or `auto`.
+    """The rows of one kind and symbol in a file that is no bars. `format` is a name of FORMATS or `auto`; `columns`
+    belong to `csv`.
 
     Raises DataError where the file is none of the formats that can hold this kind, and for all that is wrong inside.
     """
@@ -55,6 +64,8 @@ def read_rows(
     options: dict[str, Any] = {"venue": venue, "symbol": symbol, "feed_ns": feed_ns}
     if chosen.read is bybit_recording.read_recording:
         options["market"] = market
+    elif chosen.read is trades_csv.read_trades:
+        options["columns"] = columns
     return chosen.read(path, kind, **options)
 
 
@@ -104,6 +115,7 @@ _TABLES: tuple[tuple[str, Callable[[list[str]], bool]], ...] = (
     ("bitstamp", bitstamp.looks_like_bitstamp),
     ("bybit-dump", bybit_dumps.looks_like_dump),
     ("binance-dump", binance_dumps.looks_like_dump),
+    ("csv", trades_csv.looks_like_trades),
 )
 FORMATS: dict[str, Format] = {
     "binance-recording": Format(binance_recording.KINDS, "recorded Binance streams", binance_recording.read_recording),
@@ -116,6 +128,7 @@ FORMATS: dict[str, Format] = {
     "bybit-dump": Format(bybit_dumps.KINDS, "a public dump of Bybit", bybit_dumps.read_dump),
     "tardis": Format(tardis.KINDS, "a Tardis.dev CSV", tardis.read_tardis),
     "bitstamp": Format(bitstamp.KINDS, "recorded Bitstamp orders or trades", bitstamp.read_bitstamp),
+    "csv": Format(trades_csv.KINDS, "a CSV with a header: time, price, qty, side", trades_csv.read_trades),
     "ccxt": Format(ccxt_trades.KINDS, "trades as ccxt stores them", ccxt_trades.read_json),
 }
 

@@ -7,6 +7,7 @@ import csv
 import gzip
 import io
 import json
+import re
 import zipfile
 from pathlib import Path
 from typing import get_args
@@ -422,3 +423,58 @@ def test_a_zst_cut_short_is_told_as_damage(tmp_path: Path) -> None:
     whole = recorded("raw_sessions/bybit-v5/2026-08-09.BYBIT.jsonl.zst").read_bytes()
     with pytest.raises(DataError, match=r"cut\.zst: is damaged or cut short"):
         read(write(tmp_path, whole[: len(whole) // 2], "cut.zst"), "trades", "SOLUSDT")
+
+
+# --- any CSV of trades ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "timestamp,price,amount,side\n1704067200000,100.5,0.25,buy\n1704067200500,100.4,1,sell\n",
+        "Side;Price;Quantity;Date\nBUY;100.5;0.25;2024-01-01T00:00:00Z\nSell;100.4;1;2024-01-01T00:00:00.5Z\n",
+        "id,time,price,qty,is_buyer_maker\n7,1704067200000,100.5,0.25,false\n9,1704067200500,100.4,1,True\n",
+        "symbol,ts,p,q,side\nBTC/USD,1704067200,100.5,0.25,b\nBTC/USD,1704067200.5,100.4,1,s\n",
+    ],
+)
+def test_trades_of_any_exchange_are_read_by_the_names_of_their_columns(tmp_path: Path, text: str) -> None:
+    """The flag "buyer is maker" says that the seller was the aggressor."""
+    tape = read(write(tmp_path, text), "trades", "BTCUSDT")
+    assert (texts(tape, "price"), texts(tape, "size")) == (["100.5", "100.4"], ["0.25", "1.00"])
+    assert tape.columns["side"].tolist() == [1, -1]
+    assert tape.columns["ts_venue"].tolist() == [1_704_067_200_000_000_000, 1_704_067_200_500_000_000]
+
+
+def test_columns_of_other_names_are_told_to_a_csv_of_trades(tmp_path: Path) -> None:
+    path = write(tmp_path, "when,rate,lots,who\n1704067200000,100.5,0.25,buy\n")
+    with pytest.raises(DataError, match="is none of them"):
+        read(path, "trades", "BTCUSDT")
+    columns = {"time": "when", "price": "rate", "qty": "lots", "side": "who"}
+    tape = read(path, "trades", "BTCUSDT", format="csv", columns=columns)
+    assert texts(tape, "price") == ["100.5"]
+    with pytest.raises(DataError, match=r"I find none for time, side; .*`columns: {time: ..., side: ...}`"):
+        read(path, "trades", "BTCUSDT", format="csv", columns={"price": "rate", "qty": "lots"})
+
+
+def test_a_trade_that_comes_twice_by_its_id_counts_once(tmp_path: Path) -> None:
+    head = "trade_id,timestamp,price,amount,side\n"
+    row = "{},1704067200000,100.5,0.25,buy\n"
+    tape = read(write(tmp_path, head + row.format("a1") + row.format("a1") + row.format("b2")), "trades", "BTCUSDT")
+    assert len(tape) == 2 and "1 trades came twice (same id): the first of each is kept" in tape.notes
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        (
+            "X,1704067200000,100.5,0.25,buy\nY,1704067200000,9.5,1,buy\n",
+            "holds trades of X, Y; expected one symbol",
+        ),
+        ("X,1704067200000,100.5,0.25,long\n", "line 2, column `side`: 'long' is unknown; expected buy or sell"),
+        ("X,1704067200000,-1,0.25,buy\n", "line 2, column `price`: -1"),
+        ("X,1704067200000,1,0.25,buy\nX,1704067100000,1,0.25,buy\n", "line 3, column `time`"),
+    ],
+)
+def test_a_csv_of_trades_that_contradicts_itself_is_refused_with_its_line(tmp_path: Path, rows: str, told: str) -> None:
+    with pytest.raises(DataError, match=re.escape(told)):
+        read(write(tmp_path, f"symbol,timestamp,price,amount,side\n{rows}"), "trades", "BTCUSDT")
