@@ -23,6 +23,17 @@ POSITIVE = frozenset(
      "take_profit_distance", "take_profit_bps", "slippage_tolerance"}
 )  # fmt: skip
 ALIASES = {"action": "side", "id": "tag"}
+ELSEWHERE = {
+    "amount": "qty",
+    "client_order_id": "tag",
+    "order_type": "type",
+    "quantity": "qty",
+    "size": "qty",
+    "stop_price": "trigger_price",
+    "time_in_force": "tif",
+    "volume": "qty",
+}
+"""Words that venues and other programs have for a key: not taken, but known to whoever explains what is wrong."""
 PEG_LEVELS = tuple(f"_{level}" for level in (2, 3, 4, 5, 10, 20))
 """Of all venues; which of them a venue has, its rules say."""
 CHOICES: dict[str, tuple[str, ...]] = {
@@ -192,6 +203,7 @@ def _given(answer: Any) -> Mapping[Any, Any]:
 
 
 def _unknown_key(key: Any) -> str:
-    near = difflib.get_close_matches(str(key), sorted(READERS), 1)
+    word = str(key)
+    near = [ELSEWHERE[word]] if word in ELSEWHERE else difflib.get_close_matches(word, sorted(READERS), 1)
     hint = f", did you mean `{near[0]}`?" if near else f"; known: {', '.join(sorted(KEYS))}"
     return f"unknown key `{key}`{hint}"

@@ -131,6 +131,7 @@ BAD: list[tuple[Any, str]] = [
     # keys and symbols, with the nearest name
     ({"side": "buy", "quantity": 1}, "unknown key `quantity`"),
     ({"side": "buy", "qty": 1, "reduceonly": True}, "unknown key `reduceonly`, did you mean `reduce_only`?"),
+    ({"side": "buy", "quantity": 1}, "unknown key `quantity`, did you mean `qty`?"),
     ({"side": "buy", "qty": 1, "prise": 3}, "unknown key `prise`, did you mean `price`?"),
     ({"side": "buy", "qty": 1, "ts": 3}, "unknown key `ts`"),
     ({7: 1}, "unknown key `7`"),
