@@ -27,7 +27,7 @@ def remarks(parts: RunParts, curve: EquityCurve) -> list[str]:
     orders = list(parts.working.all.values())
     return [
         *parts.plan.warnings,
-        *(line for tape in parts.tapes for line in _about_tape(tape)),
+        *dict.fromkeys(line for tape in parts.tapes for line in _about_tape(tape)),
         *_ruin(curve, shared=bool(parts.plan.config.account.multi_asset)),
         *_forced_closes(parts.recording.account_events),
         *_beginnings(parts),
