@@ -111,6 +111,12 @@ class FileHistory(msgspec.Struct, frozen=True):
     rows_kind: Kind = "bars"
     feed_ns: int = FEED_NS
 
+    def absent(self) -> list[str]:
+        """Which of the names lead to no file."""
+        path = self.settings.path
+        words = [path] if isinstance(path, str) else path
+        return [word for word in words if not Path(word).exists() and not glob.glob(word)]
+
     async def load(self, progress: Callable[[int, int], None] | None = None) -> Rows:
         """The files as a tape, read in a worker thread; ticks of a `tape` stay on the disk. Raises DataError."""
         return await asyncio.to_thread(self.read, progress)

@@ -479,12 +479,17 @@ def _told(progress: Progress | None, what: str) -> Callable[[int, int], None] | 
 
 def check(config: str | Path, assignments: tuple[str, ...] = (), *, mode: Mode | None = None) -> list[str]:
     """Read everything, touch nothing: lines for people about what a run would do. Raises ConfigError."""
+    from adapters.files import FileHistory
+
     plan = read_plan(config, assignments, mode=mode)
+    files = [stream.source for stream in plan.streams if isinstance(stream.source, FileHistory)]
+    absent = dict.fromkeys(path for source in files for path in source.absent())
     lines = [f"{config}: ok"]
     lines += [f"  {s.key[0]} {s.key[1]} {s.kind}" for s in plan.streams]
     lines += [f"  strategy {s.name}: {s.class_path} on {', '.join(s.symbols)}" for s in plan.config.strategies]
     lines += [f"  fidelity band: {', '.join(band_plans(plan))}"] if plan.config.fidelity == "band" else []
     lines += [f"  note: {warning}" for warning in plan.warnings]
+    lines += [f"  note: {path}: there is no such file; a run needs it" for path in absent]
     return lines
 
 

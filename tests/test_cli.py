@@ -377,6 +377,15 @@ def test_check_reads_everything_and_starts_nothing(anyclock: CommandLine) -> Non
     assert done.wrote_nothing
 
 
+def test_check_notes_a_file_that_is_not_there(anyclock: CommandLine) -> None:
+    config = str(REPOSITORY / "configs/files.yaml")
+    note = "  note: data/BTCUSDT-1m.csv: there is no such file; a run needs it"
+    assert note in anyclock("check", config).out.splitlines()
+    (anyclock.folder / "data").mkdir()
+    (anyclock.folder / "data/BTCUSDT-1m.csv").write_text("time,open,high,low,close,volume\n")
+    assert "note" not in anyclock("check", config).out
+
+
 def test_check_of_a_wrong_config_returns_2(anyclock: CommandLine) -> None:
     done = anyclock("check", str(REPOSITORY / "configs/quickstart.yaml"), "--set", "run.sed=1")
     assert done.code == 2
