@@ -6,7 +6,7 @@ change nothing and are passed over with one comparison.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 
 from core.bus import Subscription
@@ -58,15 +58,13 @@ class Drawdown:
 
     def on_price(self, event: MarketEvent) -> None:
         """Follow the equity with each new price, once it is a mark."""
-        price = self._portfolio.marks.get(self._market, INFINITE)
+        marks = self._portfolio.marks
+        if self._stale:
+            self._look(marks)
+        price = marks.get(self._market, INFINITE)
         if self._calm_low <= price <= self._calm_high:
             return
-        if self._stale:
-            equity = self._look()
-        elif self._qty:
-            equity = self._rest + self._qty * price
-        else:
-            equity = self._mirror.equity()
+        equity = self._rest + self._qty * price if self._qty else self._mirror.equity()
         if equity >= self._peak:
             self._peak = equity
         elif equity <= self._peak * self._floor:
@@ -83,16 +81,16 @@ class Drawdown:
 
     # --- what can be passed over ------------------------------------------------------------------------------------
 
-    def _look(self) -> float:
-        """The equity after a change of the books, and which price alone can move it, if any can."""
+    def _look(self, marks: Mapping[tuple[str, str], float]) -> None:
+        """After a change of the books: which price alone can move the equity, if any can."""
         self._stale, self._qty = False, 0.0
-        equity, moved, marks = self._mirror.equity(), self._mirror.moved, self._portfolio.marks
-        if len(moved) == 1 and moved[0][0] in marks:
-            self._market, self._qty, _ = moved[0]
-            self._rest = equity - self._qty * marks[self._market]
-        elif not moved and self._prices is not None:
+        mirror = self._mirror
+        mirror.look()
+        if len(mirror.held) == 1 and mirror.held[0][0] in marks:
+            self._market, self._qty = mirror.held[0]
+            self._rest = mirror.rest
+        elif not mirror.held and self._prices is not None:
             self._prices.listen(False)
-        return equity
 
     def _find_calm(self) -> None:
         """How far the price of the only position can go before anything happens."""

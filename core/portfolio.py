@@ -405,8 +405,15 @@ class Portfolio:
 
     def cash(self, currency: str) -> Decimal:
         """Total of one asset over all venues, with what others of a constant price are worth in it."""
+        return self._sum(self.balances, currency)
+
+    def unmoved(self, currency: str) -> Decimal:
+        """Of the equity, what no price moves: cash less the cost of open linear books."""
+        return self._sum(self._flowed, currency)
+
+    def _sum(self, totals: Mapping[tuple[str, str], Decimal], currency: str) -> Decimal:
         total: Decimal | None = None
-        for asset, held in self.balances.items():
+        for asset, held in totals.items():
             if asset[1] != currency:
                 rate = None if asset in self.valued else self.rate(asset[1], currency)
                 if rate is None or not held:
