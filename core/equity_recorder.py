@@ -7,6 +7,7 @@ was known when everything of T had been heard.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
@@ -86,30 +87,29 @@ class EquityRecorder:
         self._cash = [portfolio.cash(currency)]
         """At the start and after every change; the columns' lists go the same way."""
         self._followed = [
-            (key[:2], key[2], portfolio.books_of(key[:2]), column.notes, column.asset)
-            for key, column in self._columns.items()
+            (key[:2], key[2], portfolio.books_of(key[:2]), column) for key, column in self._columns.items()
         ]
-        for key, _, _, notes, _ in self._followed:
-            notes.append((ZERO, ZERO, portfolio.marks.get(key, 0.0)))
+        for key, _, _, column in self._followed:
+            column.note(ZERO, ZERO, portfolio.marks.get(key, 0.0))
 
     def on_change(self, event: KeyedEvent) -> None:
         """A fill, funding or liquidation, booked already: note cash, positions and the prices known now."""
         portfolio = self._portfolio
         self._changes.append(event.ts)
         self._cash.append(portfolio.cash(self._currency))
-        marks = portfolio.marks
-        paid_in_kind = portfolio.paid_in_kind
-        for key, side, books, notes, asset in self._followed:
+        marks, paid_in_kind = portfolio.marks, portfolio.paid_in_kind
+        for key, side, books, column in self._followed:
             qty = cost = ZERO
             for book in books:
                 if book.position_side == side:
                     # The first of a side is taken as it is: to add it to nothing would round nothing either.
                     qty = LEDGER.add(qty, book.qty) if qty else book.qty
                     cost = LEDGER.add(cost, book.cost) if cost else book.cost
-            if asset in paid_in_kind:  # fees that are in no book: they went at what they were worth then
-                paid, worth = paid_in_kind[asset]
+            if paid_in_kind and column.asset in paid_in_kind:
+                # Fees that are in no book: they went at what they were worth then.
+                paid, worth = paid_in_kind[column.asset]
                 qty, cost = LEDGER.subtract(qty, paid), LEDGER.subtract(cost, worth)
-            notes.append((qty, cost, marks.get(key, 0.0)))
+            column.note(qty, cost, marks.get(key, 0.0))
 
     def finish(self, ts: int) -> EquityCurve:
         """All rows up to `ts` (inclusive), the last one at `ts` itself."""
@@ -191,9 +191,17 @@ class _Column:
         """In the last row that `worth` was asked for."""
         self.deposited = (ZERO, ZERO)
         """What was held from before the first trade, and what that was worth."""
-        self.notes: list[tuple[Decimal, Decimal, float]] = []
+        self._held: list[Decimal] = []
+        self._spent: list[Decimal] = []
+        self._known = array("d")
         """Quantity, cost and price after each change."""
         self._lots = self._costs = self._prices = np.empty(0, dtype=np.int64)
+
+    def note(self, qty: Decimal, cost: Decimal, price: float) -> None:
+        """After a change, what is held, what it cost, and our last known price."""
+        self._held.append(qty)
+        self._spent.append(cost)
+        self._known.append(price)
 
     def deposit(self, qty: Decimal, mark: Decimal) -> Decimal:
         """Hold this from before the first trade; returns what it is worth at `mark`, in the run's currency."""
@@ -209,14 +217,12 @@ class _Column:
         """Turn what was noted into columns by state, for `worth`, and begin the prices anew."""
         self._reader = None if self._series is None else PriceReader(self._series)
         qty, cost = self.deposited
-        held: Sequence[Decimal]
-        spent: Sequence[Decimal]
-        held, spent, marks = zip(*self.notes, strict=True)
+        held, spent = self._held, self._spent
         if qty or cost or self._rate != 1:
             held = [LEDGER.add(q, qty) for q in held]
             spent = [LEDGER.add(LEDGER.multiply(c, self._rate), cost) for c in spent]
         self._lots, self._costs = _mantissas(held, self.qty_scale), _mantissas(spent, scale)
-        self._prices = np.rint(np.array(marks) * 10.0**self.price_scale).astype(np.int64)
+        self._prices = np.rint(np.array(self._known) * 10.0**self.price_scale).astype(np.int64)
 
     def worth(self, times: Any, states: Any, changes: Any, scale: int) -> tuple[Any, Any]:
         """Per row: qty x price and cost, as mantissas of `scale`. `changes` are the rows that show a change itself.
