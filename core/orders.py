@@ -120,6 +120,10 @@ MOVES: dict[tuple[OrderStatus, type[OrderEvent]], OrderStatus] = {
     (S.EXPIRED, OrderAccepted): S.EXPIRED,
     (S.EXPIRED_IN_MATCH, OrderAccepted): S.EXPIRED_IN_MATCH,
 }
+NEXT: dict[type[OrderEvent], dict[OrderStatus, OrderStatus]] = {
+    kind: {start: end for (start, of), end in MOVES.items() if of is kind} for _, kind in MOVES
+}
+"""The same by event: no pair has to be made to look a move up."""
 
 
 class OrderTerms(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -228,35 +232,34 @@ class Order(msgspec.Struct, gc=False):
 
         Raises `InvariantBroken` when fills exceed the order: that is never the venue's wording, it is money.
         """
-        status = MOVES.get((self.status, type(event)))
+        status = NEXT[type(event)].get(self.status)
         if status is None:
             return False
-        if type(event) is OrderSubmitted:
-            self.status = status
-            return True
         if type(event) is OrderFilled:
-            filled = self.filled + event.qty
-            if not self.terms.qty:  # its size was the venue's to work out
-                self.qty = filled + event.leaves + self.prevented
-            leaves = self.qty - filled - self.prevented
-            if not leaves:
-                status = FILLED
-            elif leaves < ZERO:
-                raise InvariantBroken(f"order {self.terms.id}: fills of {filled} exceed its quantity {self.qty}")
-            self.filled = filled
-            self.value += event.price * event.qty
+            status = self._fill(event, status)
         elif type(event) is OrderAccepted:
             if self.accepted_at is None:
                 self.accepted_at = event.ts
             if event.pending_trigger and status is ACCEPTED:
                 status = PENDING_TRIGGER
-        else:
+        elif type(event) is not OrderSubmitted:
             status = self._change(event, status)
         self.status = status
         if status in TERMINAL and self.closed_at is None:
             self.closed_at = event.ts
             self.pending_cancel = self.pending_amend = False
         return True
+
+    def _fill(self, event: OrderFilled, status: OrderStatus) -> OrderStatus:
+        filled, prevented = self.filled + event.qty, self.prevented
+        if not self.terms.qty:  # its size was the venue's to work out
+            self.qty = filled + event.leaves + prevented
+        most = self.qty - prevented if prevented else self.qty
+        if filled > most:
+            raise InvariantBroken(f"order {self.terms.id}: fills of {filled} exceed its quantity {self.qty}")
+        self.filled = filled
+        self.value += event.price * event.qty
+        return FILLED if filled == most else status
 
     def _change(self, event: OrderEvent, status: OrderStatus) -> OrderStatus:
         """What the rarer events leave in the order."""
