@@ -108,13 +108,13 @@ class Bus:
     def _follow(self) -> None:
         """Dispatch what was published, which grows while it is read."""
         handlers = self._handlers
-        for event in islice(self._queue, QUEUE_MAXIMUM):
-            try:
+        try:
+            for event in islice(self._queue, QUEUE_MAXIMUM):
                 for handler in handlers[type(event)]:
                     handler(event)
-            except Exception as error:
-                error.add_note(f"while handling {event!r}")
-                raise
+        except Exception as error:
+            error.add_note(f"while handling {event!r}")
+            raise
         self._end_of_queue()
 
     def _end_of_queue(self) -> None:

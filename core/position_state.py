@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from decimal import Decimal
 from typing import Any
 
 from core.account_margin import AccountMargin
@@ -12,7 +11,6 @@ from core.events import PositionSide
 from core.portfolio import Portfolio, Position
 from core.working import WorkingOrders
 
-ZERO = Decimal(0)
 _write = object.__setattr__
 
 
@@ -99,12 +97,11 @@ class PositionState:
             venue, symbol, strategy = self._key
             found = (self._portfolio.books.get((venue, symbol, side, strategy)) for side in self._sides)
             books = self._books = [book for book in found if book is not None]
-        held = ZERO
-        for book in books:
-            held += self._portfolio.tradable(book)
-        _write(self, "qty", float(held))
-        for part in self._parts.values():
-            part.refresh()
+        held = list(map(self._portfolio.tradable, books))
+        _write(self, "qty", float(held[0] if len(held) == 1 else sum(held)))
+        if self._parts:
+            for part in self._parts.values():
+                part.refresh()
 
     def _part(self, side: PositionSide) -> PositionState:
         part = self._parts.get(side)

@@ -108,11 +108,13 @@ def _number(name: str, value: Any) -> Decimal:
             number = Decimal(repr(float(value)))
         except (TypeError, ValueError):
             raise BadSignal(f"`{name}` is {value!r:.60} ({type(value).__name__}), expected a number") from None
+    if number.is_finite() and ZERO < number <= MAGNITUDE:
+        return number
     if not number.is_finite():
         raise BadSignal(f"`{name}` is {value!r}, expected a finite number")
     if abs(number) > MAGNITUDE:
         raise BadSignal(f"`{name}` is {value!r:.60}, beyond {MAGNITUDE:f}")
-    if number <= ZERO and name in POSITIVE:
+    if name in POSITIVE:
         raise BadSignal(f"`{name}` is {value!r}, expected more than 0")
     return number
 
@@ -167,13 +169,14 @@ def _read_one(
 ) -> Signal | None:
     fields: dict[str, Any] = {}
     for key, value in (answer if type(answer) is dict else _given(answer)).items():
-        if key not in READERS:
+        reader = READERS.get(key)
+        if reader is None:
             raise BadSignal(_unknown_key(key))
         if value is None:
             continue
         if key == "action" and value == "hold":
             return None
-        name, read = READERS[key]
+        name, read = reader
         fields[name] = read(name, value)
     named = fields.pop("symbol", default)
     if named is None:
