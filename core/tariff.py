@@ -2,7 +2,7 @@
 
 A symbol's rates are a schedule of values. `Tariff` reads it at its dates, so that a fill finds what holds now. Where
 the tier follows the volume, the notional of the 30 whole UTC days before decides, from `retiers_at` of each day on: no
-fill changes its own rate, nor that of its day. Trades before the run are not known and count for nothing.
+fill changes its own rate, nor that of its day. Of trades before the run `traded_before` alone is known, in all.
 
 Commission = received x (standard + side rate) + tax + special; a discount touches the standard part alone. Source:
 venues.md section 7.
@@ -11,8 +11,8 @@ venues.md section 7.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping
-from decimal import Context, Decimal
+from collections.abc import Iterable, Mapping
+from decimal import ROUND_UP, Context, Decimal
 from operator import attrgetter
 from typing import Annotated, NamedTuple
 
@@ -21,6 +21,7 @@ import msgspec
 from core.events import Liquidity, Side
 
 ZERO = Decimal(0)
+CENT = Decimal("1e-8")
 MATH = Context(prec=34)
 BEGINNING, NEVER = -(2**63), 2**63 - 1
 """Before and after every moment, int nanoseconds."""
@@ -49,6 +50,10 @@ class FeeSpan(msgspec.Struct, frozen=True):
     """Int nanoseconds UTC."""
     tiers: tuple[TierRates, ...]
     """Rising volumes, the first from 0 on; a single one where the tier is fixed."""
+
+    def tier(self, volume: Decimal) -> TierRates:
+        """The tier of an account that traded so much in 30 days, where there are several."""
+        return [one for one in self.tiers if one.volume <= volume][-1]
 
 
 class Commission(msgspec.Struct, frozen=True):
@@ -79,6 +84,8 @@ class FeeSchedule(msgspec.Struct, frozen=True):
     """Fraction off the standard part where the fee is paid in the venue's own asset."""
     retiers_at: int | None = None
     """Nanoseconds after 00:00 UTC at which a new tier holds; None: the tier is fixed."""
+    traded_before: Decimal = ZERO
+    """Notional of the account in the 30 days before the first moment asked for; taken as traded evenly."""
 
     def index_at(self, at: int) -> int:
         """Which span holds at `at`."""
@@ -147,17 +154,18 @@ class Tariff:
 
     def turn(self, at: int) -> None:
         """Read every schedule anew, and note until when that holds: for who finds `until` passed."""
+        if self._turned_at == BEGINNING:
+            self._volumes |= _evenly(self._schedules.values(), at)
         self.until, self._turned_at = NEVER, at
         for symbol, schedule in self._schedules.items():
             index = schedule.index_at(at)
             self.until = min(self.until, schedule.ends(index))
-            tiers = schedule.spans[index].tiers
-            tier = tiers[0]
+            span = schedule.spans[index]
+            tier = span.tiers[0]
             if schedule.retiers_at is not None:
                 day = (at - schedule.retiers_at) // DAY_NS
                 self.until = min(self.until, (day + 1) * DAY_NS + schedule.retiers_at)
-                volume = self._volume_before(day)
-                tier = [one for one in tiers if one.volume <= volume][-1]
+                tier = span.tier(self._volume_before(day))
             self.now[symbol] = _rates_now(schedule, tier)
 
     def _volume_before(self, day: int) -> Decimal:
@@ -169,6 +177,17 @@ class Tariff:
             if one < day:
                 total = MATH.add(total, volume)
         return total
+
+
+def _evenly(schedules: Iterable[FeeSchedule], at: int) -> dict[int, Decimal]:
+    """By day, what the account traded before its first moment; rounded up, so that a threshold that was met still is."""
+    known = [one for one in schedules if one.retiers_at is not None and one.traded_before]
+    if not known:
+        return {}
+    most = max(known, key=attrgetter("traded_before"))
+    daily = MATH.divide(most.traded_before, Decimal(VOLUME_DAYS)).quantize(CENT, ROUND_UP, MATH)
+    today = (at - (most.retiers_at or 0)) // DAY_NS
+    return dict.fromkeys(range(today - VOLUME_DAYS, today), daily)
 
 
 def _rates_now(schedule: FeeSchedule, tier: TierRates) -> RatesNow:

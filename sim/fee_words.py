@@ -42,7 +42,8 @@ def _of_schedule(schedule: FeeSchedule, begins: int, ends: int, model: FeeModel)
         span = schedule.spans[at]
         since = "" if at == first else f" from {timestamp_text(span.since)}"
         if schedule.retiers_at is not None:
-            lines.append(f"{since}: tier by the volume of the run's last 30 days, at first {_rates(span.tiers[0])}")
+            first_rates = _rates(span.tier(schedule.traded_before))
+            lines.append(f"{since}: tier by the volume of the last 30 days, at first {first_rates}")
         else:
             named = "" if model.tier is None else f"tier {model.tier}, "
             lines.append(f"{since}: {named}{_rates(span.tiers[0])}")

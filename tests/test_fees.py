@@ -189,6 +189,16 @@ def test_a_fill_that_is_heard_after_midnight_counts_for_the_new_day_at_once() ->
     assert tariff.rates("X", DAY + DAY_NS - 1).taker == D("0.002")
 
 
+@pytest.mark.parametrize("hour", [0, 7])
+def test_what_was_traded_before_the_run_counts_and_is_forgotten_day_by_day(hour: int) -> None:
+    """250 in 30 days: 250 now, 241.67 a day later, 100 after 18 days, 91.67 after 19, with nothing traded since."""
+    schedule = FeeSchedule((FeeSpan(BEGINNING, LADDER),), retiers_at=hour * DAY_NS // 24, traded_before=D(250))
+    tariff = Tariff({"X": schedule, "Y": flat(D(0), D(0))})
+    first = DAY + hour * DAY_NS // 24
+    found = [tariff.rates("X", first + days * DAY_NS).taker for days in (0, 1, 18, 19)]
+    assert found == [D("0.001"), D("0.002"), D("0.002"), D("0.003")]
+
+
 # --- configs --------------------------------------------------------------------------------------------------------
 
 
@@ -228,6 +238,7 @@ async def test_data_that_begin_before_the_first_rate_are_refused_once_they_are_l
     ("fees", "key"),
     [
         ("{schedule: [{since: 2025-01-01, maker: '0', taker: '0'}], taker: '0'}", "taker"),
+        ("{tier: vip1, volume_before: '100'}", "volume_before"),
         ("{schedule: [{since: 2025-01-01, maker: '0', taker: '0'}], tier: vip1}", "tier"),
         ("{schedule: [{since: 2025-01-02, maker: '0', taker: '0'}, {since: 2025-01-02, maker: '0', taker: '0'}]}",
          "schedule[1].since"),
@@ -283,7 +294,10 @@ async def test_the_summary_names_every_rate_of_the_runs_time() -> None:
         ("binance-usdm", "2020-01-01", "{}",
          ["fees: maker 0.0002, taker 0.0005 of notional; a guess, no stored source names them"]),
         ("bybit-linear", "2025-01-01", "{tier: by_volume}",
-         ["fees: tier by the volume of the run's last 30 days, at first maker 0.0002, taker 0.00055 of notional",
+         ["fees: tier by the volume of the last 30 days, at first maker 0.0002, taker 0.00055 of notional",
+          "fees: the volumes from which bybit-linear gives a tier are a guess"]),
+        ("bybit-linear", "2025-01-01", "{tier: by_volume, volume_before: '10000000'}",
+         ["fees: tier by the volume of the last 30 days, at first maker 0.00018, taker 0.0004 of notional",
           "fees: the volumes from which bybit-linear gives a tier are a guess"]),
     ],
 )  # fmt: skip

@@ -32,13 +32,16 @@ class FeeModel(msgspec.Struct, frozen=True):
 
     The rate is that of the fill's engine time: of `schedule`, else `maker` and `taker`, else the venue's stored rate of
     the tier on that day, promotions included. Assumes: the account keeps its tier; `by_volume` knows the fills of the
-    run alone. Fails when: the venue looks at balances too. Source: venues.md section 7, adapters' fees.yaml.
+    run and `volume_before`. Fails when: the venue looks at balances too. Source: venues.md section 7, the adapters'
+    fees.yaml.
     """
 
     maker: Rate | None = None
     taker: Rate | None = None
     tier: Annotated[str, msgspec.Meta(min_length=1)] | None = None
     """Name of one of the venue's tiers, or `by_volume`; None is the lowest."""
+    volume_before: Annotated[Decimal, msgspec.Meta(ge=0)] | None = None
+    """With `by_volume`, what the account traded in the 30 days before the run, quote units; None is nothing."""
     schedule: Annotated[list[DatedFees], msgspec.Meta(min_length=1)] | None = None
     """Own rates by date, oldest first."""
     buyer: Rate = Decimal(0)
@@ -70,6 +73,8 @@ class FeeModel(msgspec.Struct, frozen=True):
             for at, (before, row) in enumerate(pairwise(self.schedule), 1):
                 if row.since <= before.since:
                     yield f"schedule[{at}].since", "expected a later date than that of the row before"
+        if self.volume_before is not None and self.tier != BY_VOLUME:
+            yield "volume_before", f"belongs to `tier: {BY_VOLUME}`"
         if self.tier is not None and self.maker is not None and self.taker is not None:
             yield "tier", "has no effect beside `maker` and `taker`: keep one of them"
 
@@ -111,4 +116,5 @@ class FeeModel(msgspec.Struct, frozen=True):
             special=self.special or NOTHING,
             discount=next(one for one in (self.discount, discount, DISCOUNT) if one is not None),
             retiers_at=fees.retiers_at_h * HOUR_NS if tier == BY_VOLUME else None,
+            traded_before=self.volume_before or Decimal(0),
         )
