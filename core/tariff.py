@@ -180,7 +180,7 @@ class Tariff:
 
 
 def _evenly(schedules: Iterable[FeeSchedule], at: int) -> dict[int, Decimal]:
-    """By day, what the account traded before its first moment; rounded up, so that a threshold that was met still is."""
+    """By day, what the account traded before its first moment; rounded up, so that a threshold once met still is."""
     known = [one for one in schedules if one.retiers_at is not None and one.traded_before]
     if not known:
         return {}

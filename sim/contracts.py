@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from functools import partial
 from typing import Any
 
-from core.margin import ContractTerms, known_to, scaled
+from core.errors import UsageError
+from core.margin import ContractTerms, Tiers, known_to, scaled
 from core.plan import Plan, VenuePlan
 from core.tape import Rows
 from sim.account import VenueAccount
@@ -138,10 +140,22 @@ def _terms(plan: Plan, venue: VenuePlan, symbol: str, start: int | None) -> Cont
     spec, tiers = plan.specs.get(symbol), plan.tiers((venue.name, symbol), start)
     margin = venue.simulation.margin
     warns = venue.rules.margin_call_at if margin is None or margin.call_at is None else margin.call_at
-    calls = () if warns is None else scaled(tiers, warns)
+    calls = () if warns is None else _call_tiers(tiers, warns, symbol)
     if spec is None:
         return ContractTerms(tiers, call_tiers=calls)
     return ContractTerms(tiers, spec.liquidation_fee, calls)
+
+
+def _call_tiers(tiers: Tiers, warns: Decimal, symbol: str) -> Tiers:
+    """The brackets that a margin call is found with: those with a rate below `warns`. In others what is gained would
+    bring the call nearer."""
+    below = tuple(tier for tier in tiers if tier.mmr < warns)
+    if tiers and not below:
+        raise UsageError(
+            f"simulation.margin.call_at: {warns:f} is not above {tiers[0].mmr:f}, the maintenance rate of the first "
+            f"bracket of {symbol}: every position would be warned of as it opens; expected more, or leave it out"
+        )
+    return scaled(below, warns)
 
 
 def _mark(

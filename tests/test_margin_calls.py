@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from adapters.venues import load_rules
+from core.errors import UsageError
 from core.events import ACCOUNT_EVENTS, ORDER_EVENTS, MarginCall, PositionLiquidated
 from core.margin import Tier, liquidation_price, maintenance_margin, scaled
 from tiny_run import IDEAL, MINUTE, START, Finished, Row, Script, flat, plan_of, run_of
@@ -21,7 +22,8 @@ DOWN: list[Row] = [*flat("60000", "60000"), ("60000", "60300", "57000", "58000",
 async def fallen(*answers: Any, rows: list[Row] = DOWN, mode: str = "isolated", **given: Any) -> Finished:
     balances = f"{{USDT: '{given.pop('wallet', 10000)}'}}, margin_mode: {mode}"
     names = given.pop("strategies", {"s": Script(*answers)})
-    plan = plan_of({"X": rows}, leverage=20, instrument=BRACKETS, balances=balances, strategies=tuple(names), **given)
+    brackets = given.pop("brackets", BRACKETS)
+    plan = plan_of({"X": rows}, leverage=20, instrument=brackets, balances=balances, strategies=tuple(names), **given)
     return await run_of(plan, kinds=(*ORDER_EVENTS, *ACCOUNT_EVENTS), **names)
 
 
@@ -48,6 +50,21 @@ async def test_the_level_of_a_call_may_be_chosen() -> None:
     (call,) = (await fallen({"side": "buy", "qty": 2}, simulation=simulation)).of(MarginCall)
     assert call.mark.quantize(D("0.001")) == D("57459.677")
     assert call.ratio == pytest.approx(D("0.5"), abs=D("1e-9"))
+
+
+async def test_a_level_below_the_maintenance_rate_is_refused() -> None:
+    """At 0.4 % of maintenance a call at 0.4 % would come with every opening."""
+    simulation = IDEAL.removesuffix("}") + ", margin: {call_at: '0.004'}}"
+    with pytest.raises(UsageError, match=r"call_at: 0\.004 is not above 0\.004, the maintenance rate of the first"):
+        await fallen({"side": "buy", "qty": 2}, simulation=simulation)
+
+
+async def test_a_bracket_above_the_level_of_calls_keeps_the_last_one_below() -> None:
+    """2@60000 lie in the first bracket; a second of 60 % from 10 million on, with calls at half, changes nothing."""
+    simulation = IDEAL.removesuffix("}") + ", margin: {call_at: '0.5'}}"
+    far = BRACKETS.removesuffix("]") + ", {floor: '10000000', mmr: '0.6', max_leverage: 1}]"
+    (call,) = (await fallen({"side": "buy", "qty": 2}, simulation=simulation, brackets=far)).of(MarginCall)
+    assert call.mark.quantize(D("0.001")) == D("57459.677")
 
 
 async def test_in_cross_margin_the_pool_is_meant() -> None:
