@@ -50,15 +50,18 @@ class JointMargin:
         return self._spare(asset, lambda track, _: track.at(at), calls)
 
     def falls_short(self, asset: str, since: int, *, calls: bool = False) -> Reached:
-        """When that is no longer above 0, from `since` on; `calls`: when the venue warns of that."""
+        """When that is no longer above 0, from `since` on; `calls`: when the venue warns of that.
+
+        Where all prices are single ones the venue looks when the next one comes, not when a fee moves the wallet.
+        """
         account = self._account
         tracks = [self._tracks[p.instrument.symbol] for p in account.pool(asset) if self._follows(p)]
         if account.collateral is not None:
             tracks += [self._values[symbol] for symbol in account.collateral.symbols if symbol in self._values]
-        begin = since
+        begin, walks = since, any(track.interval_ns for track in tracks)
         for _ in range(LOOK_STRETCHES):
             end = min(track.next_row(begin) for track in tracks)
-            if self._least(asset, begin, calls) <= 0:
+            if walks and self._least(asset, begin, calls) <= 0:
                 found = self._within(asset, tracks, begin, end, calls)
                 if found is not None:
                     return Reached(found, True)

@@ -262,7 +262,7 @@ class Settlement:
                 for key in calls:
                     self._call(self._account.positions[key], at)
             elif found:
-                self._liquidate(min(found, key=lambda key: not self._moves(key[0], at)), at)
+                self._liquidate(self._first(found, at), at)
             elif not due:
                 break  # funding or deleveraging of this moment, with nothing held any more
         self._since = at
@@ -419,6 +419,13 @@ class Settlement:
             if not others or self._joint.spare(asset, at) > 0:
                 return
             position = others[0]
+
+    def _first(self, found: list[PositionKey], at: int) -> PositionKey:
+        """The position whose mark moved at `at`; of both sides of a symbol the one that loses more."""
+        moved = next((key for key in found if self._moves(key[0], at)), found[0])
+        sides = [key for key in found if key[0] == moved[0]]
+        positions, mark = self._account.positions, self.mark(moved[0], at) or ZERO
+        return min(sides, key=lambda key: positions[key].unrealized(mark))
 
     def _in_order(self, asset: str) -> list[VenuePosition]:
         """The pool in the run's order of symbols, of two sides the one that loses more first."""
