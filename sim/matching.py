@@ -151,7 +151,10 @@ class Matching:
         """An accepted or triggered order meets the market."""
         crosses = order.limit is not None and market.crosses(order, at)
         if crosses and order.never_takes:
-            self.cancel(order, at, "post_only")
+            if order.triggered and self.rules.post_only_cross == "reject":  # nobody waits for an answer any more
+                self.expire(order, at, "trigger_rejected")
+            else:
+                self.cancel(order, at, "post_only")
         elif order.terms.tif == "fok" and not market.can_fill_whole(order, at):
             self.expire(order, at, "fok", met=crosses)
         elif crosses or order.limit is None or reference is not None:
