@@ -276,11 +276,11 @@ class Admission:
 
     def _unaffordable(self, order: VenueOrder, market: AskedMarket, at: int) -> str | None:
         """Whether an order that may open would become too large for the leverage, or for what there is."""
-        terms = order.terms
-        price = order.limit
-        if price is None and self.rules.kind == "spot":  # it pays what it meets: the last price may be the other side's
+        terms, price = order.terms, order.limit
+        if price is None and self.rules.kind == "spot":  # a market order pays the best price at least
             price = market.nth_price(OTHER[terms.side], 1)
-        price = self._last(market, at) if price is None else price
+        if price is None:
+            price = self._last(market, at)
         if price is not None and self._account.beyond_leverage(market.instrument, terms, order.qty, price):
             return "max_position"
         return None if order.waits_for_trigger or self.affords(order, market, price) else "funds"
