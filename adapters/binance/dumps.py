@@ -58,10 +58,8 @@ def read_days(path: Path, kind: Kind, *, venue: str, symbol: str, feed_ns: int) 
 
     A row that came after the first of a later day is with that day's. Raises DataError.
     """
-    blocks, ticks_of = {"trades": (_trade_blocks(path), _trade_ticks), "quotes": (_quote_blocks(path), _quote_ticks)}[
-        kind
-    ]
-    for _, day in groupby(_by_day(blocks), key=itemgetter(0)):
+    blocks_of, ticks_of = {"trades": (_trade_blocks, _trade_ticks), "quotes": (_quote_blocks, _quote_ticks)}[kind]
+    for _, day in groupby(_by_day(blocks_of(path)), key=itemgetter(0)):
         ticks = ticks_of(path, (block for _, block in day))
         yield tick_tape(kind, ticks, venue=venue, symbol=symbol, feed_ns=feed_ns)
 
