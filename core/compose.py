@@ -33,7 +33,7 @@ from core.config_checks import Mode
 from core.decode import decode
 from core.encode import to_plain
 from core.errors import AnyclockError, ConfigError, DataError, Problem, UsageError
-from core.instruments import Instrument, decimals_of
+from core.instruments import Instrument, instrument_from
 from core.plan import Key, Plan, StreamPlan, VenuePlan
 from core.scalars import advice, nearest
 from core.yaml_nodes import Node
@@ -341,43 +341,7 @@ def instrument_of(venue: VenuePlan, symbol: str, spec: Any) -> Instrument:
     model, stored = choose(venue.simulation, symbol, BARS_PRESET).fees, venue.rules.fees
     own, off = getattr(spec, "fees", None), stored.discount_on(model.pay_in)
     fees = model.schedule_of(symbol, spec.quote, stored, own, discount=off)
-
-    def optional(name: str) -> Any:
-        return getattr(spec, name, None)
-
-    return Instrument(
-        venue=venue.name,
-        symbol=symbol,
-        tick=spec.tick,
-        step=spec.step,
-        base=spec.base or symbol,
-        quote=spec.quote,
-        kind=venue.rules.kind,
-        price_precision=_either(optional("price_precision"), decimals_of(spec.tick)),
-        quantity_precision=_either(optional("quantity_precision"), decimals_of(spec.step)),
-        min_price=optional("min_price"),
-        max_price=optional("max_price"),
-        min_qty=optional("min_qty"),
-        max_qty=optional("max_qty"),
-        market_min_qty=optional("market_min_qty"),
-        market_max_qty=optional("market_max_qty"),
-        market_step=optional("market_step"),
-        min_notional=optional("min_notional"),
-        max_notional=optional("max_notional"),
-        fees=fees,
-        percent_price=optional("percent_price"),
-        price_range=optional("price_range"),
-        price_limit=optional("price_limit"),
-        market_take_bound=optional("market_take_bound"),
-        max_orders=optional("max_orders"),
-        max_trigger_orders=optional("max_trigger_orders"),
-        max_amends=optional("max_amends"),
-        max_position=optional("max_position"),
-    )
-
-
-def _either(value: int | None, otherwise: int) -> int:
-    return otherwise if value is None else value
+    return instrument_from(spec, venue=venue.name, symbol=symbol, kind=venue.rules.kind, fees=fees)
 
 
 def band_plans(plan: Plan) -> dict[str, Plan]:

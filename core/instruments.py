@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from decimal import Decimal
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -18,6 +18,29 @@ from core.tariff import FeeSchedule
 
 GRID_TOLERANCE = 1e-9
 """Fraction of a tick or step within which a float counts as on the grid."""
+FILTERS = (
+    "min_price",
+    "max_price",
+    "min_qty",
+    "max_qty",
+    "market_min_qty",
+    "market_max_qty",
+    "market_step",
+    "min_notional",
+    "max_notional",
+)
+"""Fields of an `Instrument` that are off where they are 0, as venues write it."""
+BOUNDS = (
+    "percent_price",
+    "price_range",
+    "price_limit",
+    "market_take_bound",
+    "max_orders",
+    "max_trigger_orders",
+    "max_amends",
+    "max_position",
+)
+"""Fields that hold as they are written."""
 
 
 class Instrument(msgspec.Struct, frozen=True, dict=True):
@@ -110,6 +133,31 @@ class Instrument(msgspec.Struct, frozen=True, dict=True):
         if side == "sell" and ticks * self.tick != price:
             ticks += 1
         return ticks * self.tick
+
+
+def instrument_from(
+    spec: Any, *, venue: str, symbol: str, kind: Literal["spot", "linear"], fees: FeeSchedule
+) -> Instrument:
+    """One symbol as a config, a scenario or a venue's stored rules write it down, by the names that fields have here.
+
+    What `spec` lacks or leaves out is not limited; decimals left out are those of tick and step.
+    """
+    limits: dict[str, Any] = {name: getattr(spec, name, None) or None for name in FILTERS}
+    limits |= {name: getattr(spec, name, None) for name in BOUNDS}
+    price, quantity = getattr(spec, "price_precision", None), getattr(spec, "quantity_precision", None)
+    return Instrument(
+        venue=venue,
+        symbol=symbol,
+        tick=spec.tick,
+        step=spec.step,
+        base=spec.base or symbol,
+        quote=spec.quote,
+        kind=kind,
+        price_precision=decimals_of(spec.tick) if price is None else price,
+        quantity_precision=decimals_of(spec.step) if quantity is None else quantity,
+        fees=fees,
+        **limits,
+    )
 
 
 def decimals_of(unit: Decimal) -> int:

@@ -12,7 +12,7 @@ from typing import Any
 from core.decode import decode
 from core.errors import ConfigError, DataError, Problem
 from core.events import Event
-from core.instruments import Instrument, decimals_of
+from core.instruments import Instrument, instrument_from
 from core.tape import Tape
 from core.venue_rules import VenueRules
 from core.yaml_nodes import Node
@@ -28,28 +28,6 @@ from sim.scenario_account import account_of, settle
 from sim.scenario_format import Scenario
 from sim.scenario_market import InstrumentSpec
 from sim.venue_order import VenueOrder
-
-FILTERS = (
-    "min_price",
-    "max_price",
-    "min_qty",
-    "max_qty",
-    "market_min_qty",
-    "market_max_qty",
-    "market_step",
-    "min_notional",
-    "max_notional",
-)
-BOUNDS = (
-    "percent_price",
-    "price_range",
-    "price_limit",
-    "market_take_bound",
-    "max_orders",
-    "max_trigger_orders",
-    "max_amends",
-    "max_position",
-)
 
 
 def read_models(node: Node, problems: list[Problem]) -> SimulationConfig | None:
@@ -120,25 +98,12 @@ def venue_of(
 def instrument_of(
     venue: str, symbol: str, spec: InstrumentSpec, rules: VenueRules, models: Models, *, dated: bool
 ) -> Instrument:
-    """One symbol; fees by its own spec, then `models.fees`, then the venue. A filter of 0 is one that is off.
+    """One symbol; fees by its own spec, then `models.fees`, then the venue.
 
     Not `dated`: a file without a date, whose fees are the newest stored ones.
     """
-    filters: dict[str, Any] = {name: getattr(spec, name) or None for name in FILTERS}
-    filters |= {name: getattr(spec, name) for name in BOUNDS}
-    return Instrument(
-        venue=venue,
-        symbol=symbol,
-        tick=spec.tick,
-        step=spec.step,
-        base=symbol if spec.base is None else spec.base,
-        quote=spec.quote,
-        kind=rules.kind,
-        price_precision=decimals_of(spec.tick) if spec.price_precision is None else spec.price_precision,
-        quantity_precision=decimals_of(spec.step) if spec.quantity_precision is None else spec.quantity_precision,
-        fees=models.fees.schedule_of(symbol, spec.quote, rules.fees, spec.fees, dated=dated),
-        **filters,
-    )
+    fees = models.fees.schedule_of(symbol, spec.quote, rules.fees, spec.fees, dated=dated)
+    return instrument_from(spec, venue=venue, symbol=symbol, kind=rules.kind, fees=fees)
 
 
 def price_rows(scenario: Scenario) -> list[Row]:
