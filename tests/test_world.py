@@ -74,6 +74,16 @@ async def test_a_request_under_way_at_the_end_reaches_the_venue_and_its_answer_r
     assert (accepted.ts_venue, accepted.ts) == (end + 30 * SECOND, end + 50 * SECOND)
 
 
+async def test_what_a_venue_does_just_before_the_end_is_heard_after_it() -> None:
+    """The last bar goes 130, 129, 134, 133 in legs of 20 s: the stop at 134 fires at 40 s, 20 s before the end."""
+    latency = ideal_but("{kind: constant, entry_ms: 0, response_ms: 30000}")
+    stop = {"side": "buy", "qty": 1, "type": "stop_market", "trigger_price": 134}
+    done = await run_of(plan_of({"X": WAVES}, simulation=latency), s=Script(None, None, stop))
+    (fill,) = done.of(OrderFilled)
+    fires = START + 3 * MINUTE + 40 * SECOND
+    assert (fill.price, fill.ts_venue, fill.ts) == (D(134), fires, fires + 30 * SECOND)
+
+
 @pytest.mark.parametrize(
     ("entry_ms", "price"),
     [
