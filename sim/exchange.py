@@ -92,7 +92,8 @@ class ExecutionSimulator:
 
     def step(self, at: int) -> None:
         """Let everything due at `at` happen, in the order of F0."""
-        if self.books.markets or self.matching.next_at() <= at:
+        books = self.books
+        if (books.markets and books.advance(at) <= at) or self.matching.next_at() <= at:
             self.matching.happen(at)
         self.answer(at)
 

@@ -22,10 +22,11 @@ class OrderHolds:
 
     def set_aside(self, order_id: str, asset: str, amount: Decimal, group: str | None = None) -> None:
         """For a working order; replaces what it held before."""
-        self.give_back(order_id)
-        if amount > 0:
+        if order_id in self._by_order:
+            self.give_back(order_id)
+        if amount > ZERO:
             amount = amount.quantize(CENT, ROUND_UP, MATH)
-            added = self._beyond_group(amount, group, asset)
+            added = amount if group is None else self._beyond_group(amount, group, asset)
             self.totals[asset] = self.totals.get(asset, ZERO) + added
             self._by_order[order_id] = (asset, amount, group)
 
@@ -34,7 +35,7 @@ class OrderHolds:
         held = self._by_order.pop(order_id, None)
         if held is not None:
             asset, amount, group = held
-            self.totals[asset] -= self._beyond_group(amount, group, asset)
+            self.totals[asset] -= amount if group is None else self._beyond_group(amount, group, asset)
 
     # --- queries ----------------------------------------------------------------------------------------------------
 
@@ -55,6 +56,6 @@ class OrderHolds:
             (amount for name, amount, of in self._by_order.values() if (name, of) == (asset, group)), default=ZERO
         )
 
-    def _beyond_group(self, amount: Decimal, group: str | None, asset: str) -> Decimal:
+    def _beyond_group(self, amount: Decimal, group: str, asset: str) -> Decimal:
         """What an order's amount adds to what the others of its group hold together."""
-        return amount if group is None else amount - min(amount, self.of_group(group, asset))
+        return amount - min(amount, self.of_group(group, asset))
