@@ -119,19 +119,17 @@ class CacheDesk:
         ]
 
     def shelves(self) -> Iterator[Shelf]:
-        """Every kind of rows of every symbol that has a folder, in order of names."""
+        """Every kind of rows of every symbol that has a folder, in order of names. Other names are none of ours."""
         for folder in sorted((self.root / TAPES).glob("*/*/*")):
-            name, _, interval = folder.name.partition("-")
-            if name not in COLUMNS or not folder.is_dir():
-                continue
-            kind: Any = name
-            yield Shelf(
-                self.root,
-                venue=unquote(folder.parent.parent.name),
-                symbol=unquote(folder.parent.name),
-                kind=kind,
-                interval_ns=interval_ns(interval) if interval else 0,
-            )
+            rows = _rows_in(folder.name)
+            if rows is not None and folder.is_dir():
+                yield Shelf(
+                    self.root,
+                    venue=unquote(folder.parent.parent.name),
+                    symbol=unquote(folder.parent.name),
+                    kind=rows[0],
+                    interval_ns=rows[1],
+                )
 
     def verify(self, told: Told | None = None, *, rows: bool = False) -> tuple[int, list[Damaged]]:
         """How many files there are and which of them are damaged. `rows`: read every row too, not the bytes alone."""
@@ -256,6 +254,17 @@ def _about(told: Told | None, what: str) -> Callable[[int, int], None] | None:
     return None if told is None else lambda done, total: told(what, done, total)
 
 
+def _rows_in(folder: str) -> tuple[Kind, int] | None:
+    """The kind and the interval that a folder is named after; None where it is another name."""
+    name, _, interval = folder.partition("-")
+    kind: Any = name
+    try:
+        length_ns = interval_ns(interval) if interval else 0
+    except ValueError:
+        return None
+    return (kind, length_ns) if name in COLUMNS and folder_name(kind, length_ns) == folder else None
+
+
 def _of_the_venue(head: Head) -> Iterator[Gap]:
     """The holes, as far as they lie where the venue has answered."""
     for gap in head.gaps:
@@ -280,7 +289,10 @@ def _lost(shelf: Shelf) -> list[Span]:
     """What is missing since files were set aside: the ranges they say themselves, else their whole periods."""
     lost: list[Span] = []
     for path in sorted(shelf.folder.glob(f"*{QUARANTINE}")):
-        period = period_named(path.name.partition(".")[0], shelf.kind, shelf.interval_ns)
+        try:
+            period = period_named(path.name.partition(".")[0], shelf.kind, shelf.interval_ns)
+        except ValueError:
+            continue  # named after no day that there is: it held nothing of ours
         try:
             answered = within(read_head(path).answered, period.since, period.until)
         except DataError:

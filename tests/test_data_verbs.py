@@ -247,6 +247,29 @@ def test_a_flipped_byte_is_found_by_verify_and_mended_by_repair(cli: CommandLine
     assert cli("data", "repair").out == "nothing to repair in .cache\n"
 
 
+@pytest.mark.parametrize("name", ["bars-soon", "bars-", "trades-60s", "notes", "bars-1m.bak"])
+def test_other_folders_below_the_cache_are_left_alone(cli: CommandLine, venue: FakeFetcher, name: str) -> None:
+    cli("data", "download", *TRADES, *DAYS)
+    other = cli.folder / ".cache/tapes/binance-usdm/X" / name
+    other.mkdir()
+    (other / "2025-05-04.v1.00000000.parquet").write_bytes(b"mine")
+    assert cli("data", "verify").out == "3 files in .cache, all as they were written\n"
+    assert cli("data", "repair").out == "nothing to repair in .cache\n"
+    assert cli("data", "list").code == 0 and (other / "2025-05-04.v1.00000000.parquet").read_bytes() == b"mine"
+
+
+def test_files_named_after_days_that_are_none_are_set_aside_once(cli: CommandLine, venue: FakeFetcher) -> None:
+    """Nothing is fetched for them, whether they came as a file of the cache or as one that was set aside."""
+    cli("data", "download", *TRADES, *DAYS)
+    (folder,) = (cli.folder / ".cache/tapes/binance-usdm/X").iterdir()
+    (folder / "2025-02-31.v1.00000000.parquet").touch()
+    (folder / f"mine{QUARANTINE}").touch()
+    venue.asked.clear()
+    done = cli("data", "repair")
+    assert done.code == 0 and "2025-02-31.v1.00000000.parquet is no tape of this program" in done.out
+    assert cli("data", "repair").out == "nothing to repair in .cache\n" and not venue.asked
+
+
 def test_what_came_from_a_host_without_a_name_is_repaired_with_its_config(cli: CommandLine, venue: FakeFetcher) -> None:
     """A loopback's rows are kept under its host; its name leads nowhere, the config that fetched them does."""
     venue.name = "binance-usdm@127.0.0.1:8080"
