@@ -242,6 +242,39 @@ def test_there_is_no_byte_whose_change_goes_unnoticed(tmp_path: Path) -> None:
     assert isinstance(store.examined(version), StoredTape) and len(good) > 1_000
 
 
+def test_nothing_cut_off_added_blanked_or_in_another_order_goes_unnoticed(tmp_path: Path) -> None:
+    """Every 7th length, and stretches of 32 bytes, two after two: one as zeros, both in the other's place."""
+    loaded(tmp_path, "bars", MAY_4, MAY_4 + HOUR)
+    store = shelf(tmp_path, "bars")
+    (version,) = store.versions()
+    good = version.path.read_bytes()
+    spoiled = [good[:length] for length in range(0, len(good), 7)] + [good + b"\x00", good + good]
+    for at in range(0, len(good) - 64, 64):
+        before, one, other, after = good[:at], good[at : at + 32], good[at + 32 : at + 64], good[at + 64 :]
+        spoiled += [before + bytes(32) + other + after, before + other + one + after]
+    for raw in spoiled:
+        if raw != good:
+            version.path.write_bytes(raw)
+            told = store.examined(version)
+            assert isinstance(told, str) and "has the checksum" in told
+    version.path.write_bytes(good)
+    assert isinstance(store.examined(version), StoredTape) and len(spoiled) > 500
+
+
+def test_damage_from_before_the_checksum_is_no_tape_or_one_that_can_be_opened(tmp_path: Path) -> None:
+    """A file that was spoiled before its checksum was made, any 16th byte of it: told, or opened, never an accident."""
+    loaded(tmp_path, "bars", MAY_4, MAY_4 + HOUR)
+    store = shelf(tmp_path, "bars")
+    (version,) = store.versions()
+    good, told = version.path.read_bytes(), 0
+    for at in range(0, len(good), 16):
+        raw = good[:at] + bytes([good[at] ^ 0x81]) + good[at + 1 :]
+        version.path.write_bytes(raw)
+        found = store.examined(version._replace(checksum=cache.checksum(version.path)))
+        told += isinstance(found, str)
+    assert told > 50
+
+
 @pytest.mark.parametrize("kind", ["trades", "bars"])
 def test_several_damaged_files_of_a_range_are_all_named_and_fetched_again(tmp_path: Path, kind: Kind) -> None:
     """The first, a middle and the last of five days (of five months of bars), looked at side by side."""
@@ -296,15 +329,18 @@ def test_a_good_file_in_the_wrong_place_is_set_aside(tmp_path: Path) -> None:
     assert "holds another period than 2025-05-05" in store.damaged[0]
 
 
-def test_a_file_of_another_schema_version_is_fetched_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("schema", [1, 3])
+def test_a_file_of_an_older_or_newer_schema_is_fetched_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, schema: int
+) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(tape_file, "SCHEMA_VERSION", 1)
-        patch.setattr(tape_head, "SCHEMA_VERSION", 1)
+        patch.setattr(tape_file, "SCHEMA_VERSION", schema)
+        patch.setattr(tape_head, "SCHEMA_VERSION", schema)
         loaded(tmp_path, "trades", MAY_4, MAY_4 + DAY_NS)
     venue = FakeFetcher()
     tape = loaded(tmp_path, "trades", MAY_4, MAY_4 + DAY_NS, venue)
     assert len(tape) == 400 and venue.asked == [(MAY_4, MAY_4 + DAY_NS)]
-    assert any("schema version 1; expected version 2" in note for note in tape.notes)
+    assert any(f"schema version {schema}; expected version 2" in note for note in tape.notes)
 
 
 def test_a_damaged_version_leaves_the_one_before_it(tmp_path: Path) -> None:

@@ -89,3 +89,17 @@ def test_two_downloads_at_once_ask_for_each_row_once_and_end_with_the_same_tape(
     asked = [*first, *second]
     assert union(asked) == [(START, MAY_4 + DAYS * DAY_NS)]
     assert sum(until - since for since, until in asked) == MAY_4 + DAYS * DAY_NS - START
+
+
+def test_a_download_beside_two_that_are_killed_has_every_row_once(tmp_path: Path) -> None:
+    """Three at once on one folder; two die, at a third and at two thirds of the lines that one alone takes."""
+    kind: Kind = "trades"
+    whole, lines, _ = finished(download(tmp_path / "whole", kind))
+    doomed = [download(tmp_path / "three", kind, lines * part // 3) for part in (1, 2)]
+    tape_id, _, _ = finished(download(tmp_path / "three", kind))
+    for process in doomed:
+        process.communicate(timeout=SECONDS)
+        assert process.returncode in (0, -signal.SIGKILL)  # 0: there was nothing left to do and to die of
+    assert tape_id == whole
+    again = loaded(tmp_path / "three", kind, START, MAY_4 + DAYS * DAY_NS, FakeFetcher(fails_after=0))
+    assert again.tape_id == whole and not list(tmp_path.rglob("*.quarantine"))
