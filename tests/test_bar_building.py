@@ -11,6 +11,8 @@
 which counts among its extremes; its first trade may be elsewhere |
 | Binance USD-M 1m bars under way, from aggTrades | 4 symbols | none where all trades were told | an aggTrade comes \
 when it is complete: the bar may know trades that are told later; one trade of AKRO (27931357) was never told |
+| Binance spot 1m bars under way, from aggTrades | 2 symbols | none where all trades were told | 29 trades of NKN lie \
+before the recording |
 """
 
 from __future__ import annotations
@@ -157,19 +159,26 @@ def binance_messages(path: Path, symbol: str, event: str) -> list[dict[str, Any]
     return found
 
 
+FUTURES, SPOT = "binance-usdm/2021-07-22.BINANCE_FUTURES.ws.1.0.gz", "binance-spot/2021-10-12.BINANCE.ws.1.0.gz"
+
+
 @pytest.mark.parametrize(
-    ("symbol", "equal", "untold"),
+    ("session", "symbol", "equal", "untold"),
     [
-        ("CTKUSDT", 9, {23961363: 1, 23961376: 1}),  # these trades were told with their aggTrade, a moment later
-        ("SUSHIUSDT", 5, {126902994: 1}),
-        ("KEEPUSDT", 1, {2398360: 1}),
-        ("AKROUSDT", 0, {27931357: 1, 27931361: 1}),  # trade 27931357 was never told
+        (FUTURES, "CTKUSDT", 9, {23961363: 1, 23961376: 1}),  # told with their aggTrade, a moment later
+        (FUTURES, "SUSHIUSDT", 5, {126902994: 1}),
+        (FUTURES, "KEEPUSDT", 1, {2398360: 1}),
+        (FUTURES, "AKROUSDT", 0, {27931357: 1, 27931361: 1}),  # trade 27931357 was never told
+        (SPOT, "LRCBTC", 1, {}),
+        (SPOT, "NKNUSDT", 0, {19862790: 29}),  # made before the recording began
     ],
 )
-def test_a_bar_of_binance_under_way_is_that_of_its_trades(symbol: str, equal: int, untold: dict[int, int]) -> None:
-    """22:26: a bar names its first and last trade, so the aggTrades in it are known; where all of them were told, every
+def test_a_bar_of_binance_under_way_is_that_of_its_trades(
+    session: str, symbol: str, equal: int, untold: dict[int, int]
+) -> None:
+    """A bar names its first and last trade, so the aggTrades in it are known; where all of them were told, every
     number is the same. `untold`: by last trade, how many of its trades had not been told."""
-    path = recorded("raw_sessions/binance-usdm/2021-07-22.BINANCE_FUTURES.ws.1.0.gz")
+    path = recorded(f"raw_sessions/{session}")
     bars = [message["k"] for message in binance_messages(path, symbol, "kline")]
     under_way = [bar for bar in bars if bar["t"] == bars[-1]["t"]]
     named = binance_messages(path, symbol, "aggTrade")
