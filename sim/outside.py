@@ -52,6 +52,7 @@ def simulated_outside(plan: Plan, tapes: Sequence[Rows], history: Sequence[Rows 
     known = [one for one in latencies if isinstance(one, ConstantLatency)]
     if len(known) == len(latencies):  # of the others any leg may be as short as none
         world.shortest_entry_ns = min(one.shortest_ns for one in known)
+    if world.shortest_entry_ns:  # where a request arrives as it is sent, each opens a round of its own at its venue
         world.shortest_answer_ns = min(one.response_ms for one in known)
     cursors = {
         (t.venue, t.symbol): TapeCursor(t.load(), None if past is None else past.load())

@@ -290,12 +290,12 @@ data:
 """
 
 
-def two_venues(venue: str, *tapes: Tape) -> Plan:
-    """A strategy that trades X at one of two venues, whose tapes these are."""
+def two_venues(symbols: str, *tapes: Tape, simulation: str = IDEAL) -> Plan:
+    """A strategy that trades X at one or both of two venues, whose tapes these are."""
     source = "source: {kind: file, path: none.parquet}"
     text = TWO_VENUES + "".join(f"  - {{symbol: X, venue: {t.venue}, kind: {t.kind}, {source}}}\n" for t in tapes)
-    text += f"simulation: {IDEAL}\nstrategies:\n"
-    text += f"  - {{name: s, symbols: ['{venue}:X'], class: 'strategies.ema_cross:EmaCross', warmup: 0}}\n"
+    text += f"simulation: {simulation}\nstrategies:\n"
+    text += f"  - {{name: s, symbols: [{symbols}], class: 'strategies.ema_cross:EmaCross', warmup: 0}}\n"
     plan = read_plan("two.yaml", text=text)
     streams = [msgspec.structs.replace(s, source=Shelf(t)) for s, t in zip(plan.streams, tapes, strict=True)]
     return msgspec.structs.replace(plan, streams=streams)
@@ -313,8 +313,23 @@ async def test_a_stop_fires_at_whichever_venue_it_waits(venue: str) -> None:
     other = "second" if venue == "first" else "first"
     tapes = prints(venue, (1, "100"), (5, "101"), (9000, "101")), prints(other, (0, "100"), (9000, "100"))
     stop = {"symbol": f"{venue}:X", "side": "buy", "type": "stop_market", "trigger_price": "101", "qty": 1}
-    done = await run_of(two_venues(venue, *sorted(tapes, key=lambda tape: tape.venue)), s=Script(stop))
+    done = await run_of(two_venues(f"'{venue}:X'", *sorted(tapes, key=lambda tape: tape.venue)), s=Script(stop))
     assert [event.ts_venue - START for event in done.of(OrderTriggered)] == [5 * MS]
+
+
+@pytest.mark.parametrize("response_ms", [0, 1, 30])
+async def test_without_an_entry_latency_two_venues_answer_in_the_order_in_which_they_were_asked(
+    response_ms: int,
+) -> None:
+    """Both print at 5 ms. The first print is answered with an order at the second venue, the other one at the first."""
+    tapes = prints("first", (5, "100"), (9000, "100")), prints("second", (5, "100"), (9000, "100"))
+    latency = ideal_but(f"{{kind: constant, response_ms: {response_ms}}}")
+    plan = two_venues("'first:X', 'second:X'", *tapes, simulation=latency)
+    orders = [{"symbol": f"{venue}:X", "side": "buy", "price": 90, "qty": 1} for venue in ("second", "first")]
+    done = await run_of(plan, s=Script(*orders))
+    assert [event.venue for event in done.of(OrderSubmitted)] == ["second", "first"]
+    assert [event.venue for event in done.of(OrderAccepted)] == ["second", "first"]
+    assert {event.ts - START for event in done.of(OrderAccepted)} == {(5 + response_ms) * MS}
 
 
 @pytest.mark.parametrize("venue", ["first", "second"])
@@ -327,7 +342,7 @@ async def test_marks_from_before_a_fill_liquidate_nothing(venue: str) -> None:
     tapes = prints(venue, (1, "100"), (20, "98"), (9000, "100")), prints(other, (0, "100"), (9000, "100"))
     bid = {"symbol": f"{venue}:X", "side": "buy", "price": 99, "qty": 1}
     kinds = (*ORDER_EVENTS, PositionLiquidated)
-    plan = two_venues(venue, *sorted(tapes, key=lambda tape: tape.venue), marks)
+    plan = two_venues(f"'{venue}:X'", *sorted(tapes, key=lambda tape: tape.venue), marks)
     done = await run_of(plan, kinds=kinds, s=Script(bid))
     assert [event.ts_venue - START for event in done.of(OrderFilled)] == [20 * MS]
     assert done.of(PositionLiquidated) == []
