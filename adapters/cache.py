@@ -13,6 +13,7 @@ a day: a run may still be reading them.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import time
@@ -37,8 +38,11 @@ TAPES = "tapes"
 NAME_MAX = 200
 """Characters of a folder name; file systems stop at 255 bytes."""
 FILE = re.compile(
-    r"(?P<period>[12]\d{3}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?)?)\.v(?P<version>\d{1,9})\.(?P<checksum>[0-9a-f]{8})\.parquet"
+    r"(?P<period>[12]\d{3}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?)?)\.v(?P<version>\d{1,9})"
+    r"\.(?P<checksum>[0-9a-f]{8}|[0-9a-f]{16})\.parquet"
 )
+FORMER_DIGITS = 16
+"""Of a name that an earlier version of this program gave: the beginning of the file's sha256. It is read as well."""
 QUARANTINE = ".quarantine"
 SETTLED_NS = 120_000_000_000
 """What is younger when it is fetched counts for this run, and is asked for again by the next: venues need a moment
@@ -166,7 +170,8 @@ class Shelf:
         """The tape in a file, or what is wrong with it: empty where it is gone (another program replaced it)."""
         path = version.path
         try:
-            actual = checksum(path)
+            former = len(version.checksum) == FORMER_DIGITS
+            actual = former_checksum(path) if former else checksum(path)
         except FileNotFoundError:
             return ""
         except OSError as error:
@@ -294,6 +299,12 @@ def checksum(path: Path) -> str:
         while chunk := stream.read(READ_AT_ONCE):
             found = zlib.crc32(chunk, found)
     return f"{found:08x}"
+
+
+def former_checksum(path: Path) -> str:
+    """What names had in its place. Raises OSError."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()[:FORMER_DIGITS]
 
 
 def safe_name(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import hashlib
 import os
 import shutil
 from pathlib import Path
@@ -341,6 +342,20 @@ def test_a_file_of_an_older_or_newer_schema_is_fetched_again(
     tape = loaded(tmp_path, "trades", MAY_4, MAY_4 + DAY_NS, venue)
     assert len(tape) == 400 and venue.asked == [(MAY_4, MAY_4 + DAY_NS)]
     assert any(f"schema version {schema}; expected version 2" in note for note in tape.notes)
+
+
+def test_a_file_that_was_named_by_its_sha256_is_read_and_compared_too(tmp_path: Path) -> None:
+    """As names were before they had a CRC-32: 16 digits. Nothing is fetched; one flipped bit, and all of it is."""
+    first = loaded(tmp_path, "trades", MAY_4, MAY_4 + DAY_NS)
+    (path,) = tmp_path.rglob("*.parquet")
+    digits = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    path = path.rename(path.with_name(f"2025-05-04.v1.{digits}.parquet"))
+    venue = FakeFetcher()
+    assert loaded(tmp_path, "trades", MAY_4, MAY_4 + DAY_NS, venue).tape_id == first.tape_id and venue.asked == []
+    flip(path, 100)
+    again = loaded(tmp_path, "trades", MAY_4, MAY_4 + DAY_NS, venue)
+    assert again.tape_id == first.tape_id and venue.asked == [(MAY_4, MAY_4 + DAY_NS)]
+    assert any(f"its name says {digits}: renamed to" in note for note in again.notes)
 
 
 def test_a_damaged_version_leaves_the_one_before_it(tmp_path: Path) -> None:
