@@ -232,10 +232,14 @@ class JsonReader:
             async with self.session.get(asked, headers=headers, proxy=self.proxy, allow_redirects=False) as response:
                 if self.limiter is not None:
                     self.limiter.learn(response.headers)
-                if signed is not None or not (300 <= response.status < 400 and "Location" in response.headers):
+                if not (300 <= response.status < 400 and "Location" in response.headers):
                     return _answer(response.status, response.headers, await _body(response), signed)
                 target = urljoin(str(response.url), response.headers["Location"])
             refuse_redirect(url, target)
+            if signed is not None:
+                raise VenueError(
+                    f"{urlsplit(url).path}: {asked.authority} redirects a signed request; check `base_url`"
+                )
             url, asked = target, URL(target)
         raise VenueError(f"{urlsplit(url).path}: more than {REDIRECTS_MAX} redirects; check `base_url`")
 
