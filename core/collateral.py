@@ -21,7 +21,7 @@ from typing import Annotated, NamedTuple
 
 import msgspec
 
-from core.margin import Leg, Tiers, hedged_liquidation_price, scaled
+from core.margin import Leg, Tiers, hedged_liquidation_price, scaled, tier_of
 from core.notation import Timestamp
 
 ZERO = Decimal(0)
@@ -131,7 +131,9 @@ def shared_liquidation_price(
                 found.append(price)
     if not found:
         return None
-    return max(found) if sum(qty for qty, _ in legs) > 0 else min(found)
+    maintained = sum(abs(qty) * tier_of(tiers, abs(value)).mmr for qty, value in legs)
+    falls = sum(qty for qty, _ in legs) > maintained  # a hedge that is nearly even loses as its maintenance rises
+    return max(found) if falls else min(found)
 
 
 # --- what assets are worth ------------------------------------------------------------------------------------------

@@ -185,6 +185,14 @@ def test_one_mark_moves_both_sides_of_a_hedge() -> None:
     assert beside is not None and beside.quantize(D("1e-9")) == (D(140) / D("1.96")).quantize(D("1e-9"))
 
 
+def test_a_hedge_that_is_nearly_even_ends_where_its_maintenance_has_risen() -> None:
+    """Long 10@100 and short 9.99@100, MMR 1 %, wallet 101, which counts nine tenths:
+    0.9 (101 + 0.01 (p - 100)) = 0.1999 p: p = 90 / 0.1909. In full it would be 100 / 0.1899, later."""
+    tiers, legs = (Tier(D(0), D("0.01"), D(50), D(0)),), [(D(10), D(1000)), (D("-9.99"), D(-999))]
+    found = shared_liquidation_price(tiers, legs, D(101), D(0), ratios(("0", "0.9")))
+    assert found is not None and found.quantize(D("1e-9")) == (D(90) / D("0.1909")).quantize(D("1e-9"))
+
+
 @given(
     st.integers(-50, 50).filter(bool), st.integers(0, 3000), st.integers(0, 3000), st.integers(70, 130), st.booleans()
 )
