@@ -30,8 +30,13 @@ class PricePath(NamedTuple):
 
 
 def price_paths(parts: RunParts, trades: Sequence[Trade], until: int) -> Iterator[PricePath]:
-    """Of the symbols with the most trades, from the start of the run. Reads each one's finest tape once more."""
-    symbols = dict(Counter(trade.symbol for trade in trades).most_common(SYMBOLS_MAX))
+    """Of the symbols with the most trades, from the start of the run. Reads each one's finest tape once more.
+
+    One that several venues have is left out: a trade does not say at which of their prices it was made.
+    """
+    venues = Counter(symbol for _, symbol in parts.plan.instruments)
+    counts = Counter(trade.symbol for trade in trades if venues[trade.symbol] == 1)
+    symbols = dict(counts.most_common(SYMBOLS_MAX))
     extremes = TapeExtremes(parts.tapes, parts.prices.series)
     for venue, symbol in parts.plan.instruments:
         if symbol in symbols and until > parts.start:

@@ -407,7 +407,7 @@ def test_a_trade_is_marked_at_its_entry_and_its_exit_on_the_price() -> None:
     (x, y), (to_x, top) = re.findall(r"[ML]([\d.]+),([\d.]+)", won)[-2:]
     assert (x, to_x, float(y) - float(top)) == ("90.0", "131.7", pytest.approx(17.8, abs=0.1))
     assert "open at the end" in left and "<circle" not in left
-    assert "Not drawn" not in page and "Not drawn, with fewer trades: X." in report_html(
+    assert "Not drawn" not in page and "Not drawn, with fewer trades or at several venues: X." in report_html(
         run, build_summary(run, name="x"), []
     )
 

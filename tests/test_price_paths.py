@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from core.compose import read_plan
 from core.price_paths import STRETCHES_MAX, edges_of, price_paths
 from core.result import make_result
 from tiny_run import MINUTE, START, Row, Script, plan_of, run_of
@@ -20,6 +21,30 @@ async def test_a_short_run_is_drawn_bar_by_bar_from_the_close_before() -> None:
     (path,) = price_paths(done.run, result.record.trades, result.record.end)
     assert (path.symbol, path.ends) == ("X", [START + n * MINUTE for n in (1, 2, 3)])
     assert list(zip(path.lows, path.highs, strict=True)) == [(99, 101), (98, 105), (103, 104)]
+
+
+TWO_VENUES = """
+run: {name: two, seed: 1, end: "2024-01-01T00:10:00Z"}
+venues: {perp: {name: binance-usdm}, spot: {name: binance-spot}}
+account: {balances: {USDT: "1000000"}}
+data:
+  - {symbol: BTCUSDT, venue: perp, kind: bars, interval: 1m, source: {kind: synthetic, days: 1}}
+  - {symbol: ETHUSDT, venue: perp, kind: bars, interval: 1m, source: {kind: synthetic, days: 1}}
+  - {symbol: BTCUSDT, venue: spot, kind: bars, interval: 1m, source: {kind: synthetic, days: 1}}
+strategies:
+  - {name: s, symbols: ["perp:BTCUSDT", "perp:ETHUSDT", "spot:BTCUSDT"], warmup: 1,
+     class: "strategies.ema_cross:EmaCross"}
+"""
+
+
+async def test_a_symbol_of_several_venues_is_not_drawn_on_the_prices_of_either() -> None:
+    """A trade has a symbol and no venue: those of both stood on the prices of both."""
+    orders = [{"symbol": name, "side": "buy", "qty": 1} for name in ("perp:BTCUSDT", "spot:BTCUSDT", "perp:ETHUSDT")]
+    done = await run_of(read_plan("two.yaml", text=TWO_VENUES), s=Script(orders))
+    result = make_result(done.run)
+    assert [trade.symbol for trade in result.record.trades] == ["BTCUSDT", "ETHUSDT", "BTCUSDT"]
+    drawn = price_paths(done.run, result.record.trades, result.record.end)
+    assert [path.symbol for path in drawn] == ["ETHUSDT"]
 
 
 async def test_what_was_never_traded_is_not_drawn() -> None:

@@ -48,7 +48,8 @@ def report_html(record: RunRecord, summary: dict[str, Any], paths: Sequence[Pric
 def _undrawn(record: RunRecord, paths: Sequence[PricePath]) -> str:
     drawn = {path.symbol for path in paths}
     others = {trade.symbol for trade in record.trades} - drawn
-    return f"<p>Not drawn, with fewer trades: {escape(printable(', '.join(sorted(others))))}.</p>\n" if others else ""
+    names = escape(printable(", ".join(sorted(others))))
+    return f"<p>Not drawn, with fewer trades or at several venues: {names}.</p>\n" if others else ""
 
 
 def _months(months: Sequence[Month]) -> str:
