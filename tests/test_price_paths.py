@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from core.compose import read_plan
 from core.price_paths import STRETCHES_MAX, edges_of, price_paths
+from core.report.page import report_html
 from core.result import make_result
+from core.tape import LAST, SNAPSHOT
+from tick_run import depth, tick_plan
 from tiny_run import MINUTE, START, Row, Script, plan_of, run_of
 
 BARS: list[Row] = [
@@ -50,6 +53,16 @@ async def test_a_symbol_of_several_venues_is_not_drawn_on_the_prices_of_either()
 async def test_what_was_never_traded_is_not_drawn() -> None:
     done = await run_of(plan_of({"X": BARS}), s=Script())
     assert list(price_paths(done.run, make_result(done.run).record.trades, done.run.end)) == []
+
+
+async def test_a_trade_of_a_symbol_that_never_had_a_price_is_drawn_alone() -> None:
+    """A book of asks has no middle; a market order takes from it all the same, at 101."""
+    asks = depth((0, "ask", "101", "5", SNAPSHOT | LAST), (150, "ask", "102", "1", LAST))
+    done = await run_of(tick_plan(asks, strategy="s, warmup: 0, timer: 50ms"), s=Script({"side": "buy", "qty": 1}))
+    result = make_result(done.run)
+    paths = list(price_paths(done.run, result.record.trades, result.record.end))
+    assert [(path.symbol, path.ends) for path in paths] == [("X", [])]
+    assert "long 1 at 101, " in report_html(result.record, result.summary, paths)
 
 
 def test_stretches_are_whole_bars_and_never_more_than_a_drawing_shows() -> None:

@@ -79,7 +79,7 @@ def _exposure(record: RunRecord, axis: TimeAxis, top: float) -> str:
 
 def _price(path: PricePath, trades: Sequence[Trade], axis: TimeAxis, top: float) -> str:
     prices = [float(p) for trade in trades for p in (trade.entry_price, trade.exit_price) if p is not None]
-    low, high = min(*path.lows, *prices), max(*path.highs, *prices)
+    low, high = min([*path.lows, *prices]), max([*path.highs, *prices])
     panel = Panel(axis, top, PRICE, low, high)
     marked = trades[:TRADES_MAX]
     title = f"{escape(printable(path.symbol))} with {len(trades):,} trades"
