@@ -8,7 +8,6 @@ same file (`If-Range`), and begun anew by the next run.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import random
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -28,6 +27,7 @@ from adapters.http import (
     refuse_plain_http,
     retry_after_s,
 )
+from core.checksum import sha256_of
 from core.errors import DataError, VenueError
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ class Downloads:
             path = await self._file(url, keep_part=True)
             if path is None:
                 return None
-            actual = await asyncio.to_thread(_sha256, path)
+            actual = await asyncio.to_thread(sha256_of, path)
             if actual == expected:
                 return Download(path, expected)
             path.unlink()
@@ -266,8 +266,3 @@ def _first_byte(headers: Mapping[str, str]) -> int:
 
 def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

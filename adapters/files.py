@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import glob
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
@@ -23,6 +22,7 @@ from adapters.receipt_clock import FEED_NS
 from adapters.tape_file import open_tape
 from adapters.tape_head import is_tape
 from adapters.trades_csv import FIELDS as TRADE_FIELDS
+from core.checksum import sha256_of
 from core.errors import DataError, UsageError
 from core.notation import Interval
 from core.ports import HistorySource
@@ -229,8 +229,7 @@ def _verified(path: Path, origin: Origin) -> tuple[str, ...]:
     if not beside.is_file():
         return ()
     words = beside.read_text(encoding="ascii", errors="replace").split()
-    with path.open("rb") as stream:
-        actual = hashlib.file_digest(stream, "sha256").hexdigest()
+    actual = sha256_of(path)
     if not words or words[0].lower() != actual:
         raise origin.whole(
             f"its sha256 is {actual[:16]}..., {beside.name} says {words[0][:16] if words else 'nothing'}...",

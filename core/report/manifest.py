@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import platform
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from core.checksum import sha256_of
 from core.journal import segment_path
 from core.orders import OrderStatus
 from core.report.plain_text import iso
@@ -50,7 +50,7 @@ def fields_after(parts: RunParts, journal: Path) -> dict[str, Any]:
     return {
         "tapes": [_tape(tape) for tape in parts.tapes],
         "events_sha256": parts.journal.events_sha256,
-        "journal_sha256": {path.name: _sha256(path) for path in _segments(journal)},
+        "journal_sha256": {path.name: sha256_of(path) for path in _segments(journal)},
         "counts": {
             "rows": sum(len(tape) for tape in parts.tapes),
             "delivered": delivered,
@@ -95,8 +95,3 @@ def _segments(journal: Path) -> Iterator[Path]:
     while segment_path(journal, number).exists():
         yield segment_path(journal, number)
         number += 1
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
