@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from adapters.columns import DAY_NS
+from core.moments import DAY_NS
 from core.tape import Kind
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

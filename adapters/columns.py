@@ -16,9 +16,9 @@ import numpy as np
 
 from adapters.decimals import BadCell, Column, Decimals, joined, reduced
 from core.errors import DataError
+from core.moments import DAY_NS
 from core.tape import Gap, Tape
 
-DAY_NS = 86_400_000_000_000
 WEEK_NS = 7 * DAY_NS
 NS_MAX = 2**63 - 1
 MONDAY_NS = 4 * DAY_NS

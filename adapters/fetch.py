@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable
 from typing import NamedTuple, Protocol
 
-from adapters.columns import DAY_NS
+from core.moments import DAY_NS
 from core.tape import Kind, Tape
 
 Progress = Callable[[int, int], None]

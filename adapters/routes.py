@@ -13,9 +13,9 @@ from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from typing import Literal, NamedTuple, Protocol
 
-from adapters.columns import DAY_NS
 from adapters.day_parts import MakeTape, Page, days_of
 from adapters.fetch import Fetched
+from core.moments import DAY_NS
 from core.tape import Kind
 
 DUMP_REQUESTS = 2

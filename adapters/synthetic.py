@@ -23,10 +23,11 @@ from typing import Annotated
 import msgspec
 import numpy as np
 
-from adapters.columns import DAY_NS, Bars, Origin, bars_tape, grid_origin
+from adapters.columns import Bars, Origin, bars_tape, grid_origin
 from adapters.decimals import Column, Decimals
 from core.errors import DataError, UsageError
 from core.instruments import decimals_of
+from core.moments import DAY_NS
 from core.notation import Timestamp
 from core.ports import HistorySource
 from core.tape import Kind, Tape

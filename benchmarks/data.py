@@ -29,9 +29,10 @@ from typing import Any
 import numpy as np
 
 from adapters.cache import Shelf
-from adapters.columns import DAY_NS, Bars, Origin, bars_tape
+from adapters.columns import Bars, Origin, bars_tape
 from adapters.decimals import Decimals
 from adapters.tape_file import GROUP_ROWS, open_tape, write_tape
+from core.moments import DAY_NS
 from core.tape import Tape
 
 START = 1_704_067_200_000_000_000

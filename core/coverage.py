@@ -13,11 +13,10 @@ from typing import NamedTuple
 from core.config import RunSection
 from core.errors import DataError
 from core.instruments import Instrument, decimals_of
+from core.moments import MINUTE_NS, SECOND_NS
 from core.report.plain_text import iso
 from core.tape import Rows
 
-SECOND_NS = 1_000_000_000
-MINUTE_NS = 60 * SECOND_NS
 UNITS = (("day", 86_400 * SECOND_NS), ("hour", 3_600 * SECOND_NS), ("minute", MINUTE_NS), ("second", SECOND_NS))
 TRADED = ("bars", "trades", "quotes", "depth", "l3")
 """Kinds that a market is made of; a run lasts as long as they do."""

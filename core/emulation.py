@@ -12,11 +12,11 @@ from decimal import Decimal
 import msgspec
 
 from core.events import Signal
+from core.moments import DAY_NS
 from core.orders import OrderTerms
 from core.venue_rules import VenueRules
 
 NS_PER_MS = 1_000_000
-DAY_NS = 86_400_000_000_000
 GTD_MARGIN_NS = 60_000_000_000
 """Beyond the venue's own minimum, so that a slow request is not refused for it. A guess: no request takes a minute."""
 

@@ -14,13 +14,13 @@ from typing import Literal
 import numpy as np
 
 from core.events import QuoteTick, TradeTick
+from core.moments import INF
 from core.tape import Column, Rows
 
 Key = tuple[str, str]
 """(venue, symbol)"""
 CHUNK = 1 << 16
 """Rows of a series read at once."""
-INF = 2**63 - 1
 COLUMNS_OF = {
     "bars": ("close",),
     "trades": ("price",),

@@ -15,12 +15,13 @@ from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TextIO
 
+from core.moments import SECOND_NS
+
 if TYPE_CHECKING:
     from core.engine import Engine
 
 INTERVAL_S = 0.2
 """Five updates a second are as many as one can read."""
-SECOND_NS = 1_000_000_000
 ERASE = "\r\x1b[K"
 
 

@@ -27,12 +27,12 @@ from core.events import (
     TradingResumed,
 )
 from core.headroom import INFINITE, Headroom
+from core.moments import MINUTE_NS
 from core.orders import Order, OrderStatus, OrderTerms, closes_only
 from core.portfolio import Portfolio
 from core.working import WorkingOrders
 
 ZERO = Decimal(0)
-MINUTE_NS = 60_000_000_000
 ACCOUNT = "account"
 
 

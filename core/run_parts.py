@@ -53,6 +53,7 @@ from core.hearing import hearings
 from core.ids import CountedIds
 from core.journal import Journal
 from core.known_fees import KnownFees
+from core.moments import MINUTE_NS
 from core.outside import Outside
 from core.plan import Key, Plan
 from core.portfolio import Portfolio
@@ -65,8 +66,6 @@ from core.tape import Rows
 from core.tape_events import KIND_OF
 from core.warm_up import past_events
 from core.working import WorkingOrders
-
-MINUTE_NS = 60_000_000_000
 
 
 @dataclass(frozen=True)

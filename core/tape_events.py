@@ -15,6 +15,7 @@ import numpy as np
 
 from core.errors import UsageError
 from core.events import Bar, BookUpdate, Event, FundingRate, MarketEvent, MarkPrice, QuoteTick, TradeTick
+from core.moments import INF
 from core.tape import LAST, SNAPSHOT, Column, Rows
 
 BATCH = 4096
@@ -33,7 +34,6 @@ KIND_OF: dict[type[Event], str] = {
 SIDES = np.array([None, "buy", "sell"], dtype=object)
 """By a row's `side`: 1 is a buy, -1 a sell, counted from the end."""
 RECEIVED = attrgetter("ts")
-INF = 2**63 - 1
 
 Columns = Mapping[str, Column]
 Stream = tuple[str, str, str]

@@ -19,13 +19,13 @@ from typing import Annotated, NamedTuple
 import msgspec
 
 from core.events import Liquidity, Side
+from core.moments import DAY_NS
 
 ZERO = Decimal(0)
 CENT = Decimal("1e-8")
 MATH = Context(prec=34)
 BEGINNING, NEVER = -(2**63), 2**63 - 1
 """Before and after every moment, int nanoseconds."""
-DAY_NS = 86_400_000_000_000
 VOLUME_DAYS = 30
 Rate = Annotated[Decimal, msgspec.Meta(ge=-0.01, le=0.1)]
 """Fraction of what is received; negative is a rebate. What lies beyond is a typing error."""

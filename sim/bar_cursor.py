@@ -10,10 +10,8 @@ from collections.abc import Callable
 import msgspec
 import numpy as np
 
+from core.moments import DAY_NS, INF
 from core.tape import Tape
-
-INF = 2**63 - 1
-DAY_NS = 86_400_000_000_000
 
 
 class BarRow(msgspec.Struct, frozen=True, gc=False):

@@ -13,6 +13,7 @@ from heapq import heappop, heappush
 from typing import Any, Protocol
 
 from core.instruments import Instrument, decimals_of
+from core.moments import INF
 from sim.bar_path import BarPath, Exact, Segment
 from sim.models import Models
 from sim.models.bars import path_of
@@ -20,7 +21,6 @@ from sim.models.impact import Day
 from sim.trailing import Trail, follow
 from sim.venue_order import Cause, VenueOrder
 
-INF = 2**63 - 1
 FILL, TRIGGER = 0, 1
 
 

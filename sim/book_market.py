@@ -14,9 +14,10 @@ from functools import partial
 from typing import Any
 
 from core.instruments import Instrument, decimals_of
+from core.moments import INF
 from core.tape import Rows
 from sim import kernel_levels, kernel_state
-from sim.book_rows import CODES, INF
+from sim.book_rows import CODES
 from sim.books import Books, Effect
 from sim.models import Models
 from sim.order_lines import ROOMS, OrderLines, fitting

@@ -18,7 +18,6 @@ from sim.chunk_shelf import ChunkShelf
 CHUNK = 1 << 14
 """Rows of one tape read at once: so few that putting them in order stays within the processor's cache."""
 NOTHING = np.zeros(0, dtype=np.int64)
-INF = 2**63 - 1
 MANTISSA_MAX = 2**62
 """No price or size of a book is larger: sums of two still fit an int64."""
 CODES = {"depth": kernel.DEPTH, "trades": kernel.TRADE, "quotes": kernel.QUOTE, "l3": kernel.L3}

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from core.moments import INF
 from sim import kernel
-from sim.book_rows import INF, Source, merged
+from sim.book_rows import Source, merged
 from sim.chunk_shelf import ChunkShelf
 from sim.kernel_state import (
     BLOCK,

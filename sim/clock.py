@@ -15,8 +15,8 @@ import msgspec
 
 from core.errors import RunOver, UsageError
 from core.events import Event
+from core.moments import INF
 
-INF = 2**63 - 1
 HOLD_SECONDS = 30.0
 """Wall time a rim task may keep simulated time standing. A guess: longer than any sane await, shorter than patience."""
 

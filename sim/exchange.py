@@ -13,13 +13,13 @@ from heapq import heappop, heappush
 from typing import Any
 
 from core.events import AmendRejected, CancelRejected, OrderAccepted, OrderRejected
+from core.moments import INF
 from core.orders import ACCEPTED, PENDING_TRIGGER, OrderStatus
 from core.venue_rules import Request, VenueRules
 from sim.account import VenueAccount
 from sim.admission import Admission, Stamp
 from sim.amendment import amend
 from sim.arrival import close_whole, work_out
-from sim.bar_market import INF
 from sim.books import Books
 from sim.matching import AnyMarket, Emit, Matching
 from sim.models.rate_limits import RateLimitModel

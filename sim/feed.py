@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from core.events import MarketEvent
+from core.moments import INF
 from core.tape import Rows
-from core.tape_events import INF, TapeStreams
+from core.tape_events import TapeStreams
 
 
 class SimFeed:

@@ -13,10 +13,11 @@ from collections.abc import Callable, Mapping
 from decimal import Context, Decimal
 
 from core.margin import maintenance_margin
+from core.moments import INF
 from sim.account import VenueAccount
 from sim.bar_path import Exact
 from sim.maintenance import Maintenance
-from sim.mark_path import INF, NEVER, PriceTrack, Reached
+from sim.mark_path import NEVER, PriceTrack, Reached
 from sim.venue_position import VenuePosition
 
 ZERO = Decimal(0)

@@ -14,13 +14,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from core.moments import INF
 from core.tape import Column, Rows, Tape
 from sim.bar_path import BarPath, Exact
 from sim.models.bars import PathKind, path_of
 from sim.row_window import RowWindow, by_venue_time
 from sim.trailing import Trail, follow
 
-INF = 2**63 - 1
 LOOK_ROWS = 2048
 """Rows a search looks ahead before it says "not before": a few microseconds of work, a day of minute bars."""
 MATH = Context(prec=34)

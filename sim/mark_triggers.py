@@ -10,7 +10,8 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import NamedTuple
 
-from sim.mark_path import INF, NEVER, PriceTrack, Reached
+from core.moments import INF
+from sim.mark_path import NEVER, PriceTrack, Reached
 from sim.settlement import Settlement
 from sim.trailing import Trail
 from sim.venue_order import VenueOrder

@@ -21,12 +21,13 @@ from core.events import (
     OrderFilled,
     OrderTriggered,
 )
+from core.moments import INF
 from core.orders import ACCEPTED, FILLED, OrderStatus
 from core.venue_rules import VenueRules
 from sim.account import VenueAccount
 from sim.admission import Admission
 from sim.arrival import close_whole
-from sim.bar_market import INF, BarMarket
+from sim.bar_market import BarMarket
 from sim.book_market import BookMarket
 from sim.books import Books
 from sim.charges import Charges

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from sim.book_rows import INF, MANTISSA_MAX
+from core.moments import INF
+from sim.book_rows import MANTISSA_MAX
 from sim.books import Books
 from sim.kernel_state import GROWTHS, NOBODY
 from sim.venue_order import VenueOrder

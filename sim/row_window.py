@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from core.moments import INF
 from core.tape import Column, Rows
 
 CHUNK = 1 << 16
 """Rows read at once."""
 KEPT = 1 << 14
 """Rows behind a moment that stay at hand: whoever looks back does so by seconds, not by hours."""
-INF = 2**63 - 1
 Part = tuple[Column, ...]
 """Ascending times first, then what stands beside them."""
 

@@ -23,10 +23,10 @@ from core.events import (
     PositionLiquidated,
     PositionSide,
 )
+from core.moments import INF
 from core.orders import OrderStatus, OrderTerms
 from core.venue_rules import VenueRules
 from sim import kernel
-from sim.bar_market import INF
 from sim.book_market import BookMarket
 from sim.gateway import Line
 from sim.models.latency import Operation

@@ -18,11 +18,12 @@ from typing import Literal, NamedTuple
 from core.errors import DataError
 from core.events import Event, FundingPaid, MarginCall, PositionLiquidated, PositionSide, Side
 from core.instruments import Instrument
+from core.moments import INF
 from core.tape import Tape
 from sim.account import NO_TERMS, VenueAccount
 from sim.joint_margin import JointMargin
 from sim.maintenance import Maintenance
-from sim.mark_path import INF, NEVER, PriceTrack, Reached
+from sim.mark_path import NEVER, PriceTrack, Reached
 from sim.shares import Owner, Shares, split
 from sim.venue_position import PositionKey, VenuePosition
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from core.moments import MINUTE_NS
 from core.tape import BLOCK, INSURANCE, Rows
 from sim.models.impact import Day
 
-MINUTE_NS = 60_000_000_000
 MINUTES = 1440
 CHUNK = 1 << 17
 

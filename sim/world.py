@@ -18,11 +18,12 @@ from operator import length_hint
 
 from core.errors import InvariantBroken
 from core.events import Event
+from core.moments import INF
 from core.ports import InboxStatistics
 from core.strategy_fault import endless
 from core.tape_events import RECEIVED
 from sim.books import Books
-from sim.clock import INF, SimClock
+from sim.clock import SimClock
 from sim.exchange import ExecutionSimulator
 from sim.feed import SimFeed
 from sim.gateway import SimGateway

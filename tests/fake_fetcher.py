@@ -21,12 +21,13 @@ from typing import Any
 
 import numpy as np
 
-from adapters.columns import DAY_NS, Bars, Origin, bars_tape
+from adapters.columns import Bars, Origin, bars_tape
 from adapters.decimals import Decimals
 from adapters.fetch import Fetched, Progress
 from adapters.fetched_history import FetchedHistory
 from adapters.rows_tape import empty_tape
 from core.errors import VenueError
+from core.moments import DAY_NS
 from core.tape import Kind, Rows, Tape
 from core.venue_rules import DatedInstrument
 

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from adapters.binance.rest import BinanceRest
 from adapters.bybit.rest import BybitRest
-from adapters.columns import DAY_NS
 from adapters.fetch import Fetched
 from adapters.routes import Ask, fetched_parts
 from adapters.rows_tape import rows_tape
+from core.moments import DAY_NS
 from core.tape import Kind
 from loopback import Loopback
 

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from adapters import cache, tape_file, tape_head
 from adapters.cache import QUARANTINE, Shelf, safe_name
 from adapters.cache_periods import period_of, periods, union, within, without
-from adapters.columns import DAY_NS
 from adapters.tape_file import StoredTape, open_tape
 from core.errors import DataError, VenueError
+from core.moments import DAY_NS
 from core.tape import Kind, in_memory
 from fake_fetcher import HOLE, MAY_4, MINUTE, FakeFetcher, history, loaded, rows_in, rows_of
 

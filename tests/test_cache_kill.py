@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from adapters.cache_periods import union
-from adapters.columns import DAY_NS
+from core.moments import DAY_NS
 from core.tape import Kind
 from fake_fetcher import MAY_4, MINUTE, FakeFetcher, loaded, rows_in
 

@@ -21,11 +21,12 @@ from core.config import resolved_yaml
 from core.errors import ConfigError, UsageError
 from core.events import OrderAccepted, OrderDenied, OrderFilled
 from core.fee_tables import BY_VOLUME, FeeTable, Promotion, VenueFees
+from core.moments import DAY_NS
 from core.notation import timestamp_ns, timestamp_text
 from core.parity import compare, record
 from core.plan import Plan
 from core.result import make_result
-from core.tariff import BEGINNING, DAY_NS, NEVER, FeeSchedule, FeeSpan, Tariff, TierRates, flat
+from core.tariff import BEGINNING, NEVER, FeeSchedule, FeeSpan, Tariff, TierRates, flat
 from random_trader import RandomTrader
 from tiny_run import MINUTE, START, Script, plan_of, run_of
 from tiny_run import flat as still

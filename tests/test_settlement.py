@@ -17,6 +17,7 @@ from core.errors import DataError
 from core.events import Event, FundingPaid, OrderFilled, PositionLiquidated, PositionSide, Side
 from core.instruments import Instrument
 from core.margin import ContractTerms, WrittenTier, maintenance_margin, tiers_of
+from core.moments import INF
 from core.orders import OrderTerms
 from core.portfolio import Portfolio
 from core.tape import Tape
@@ -27,7 +28,7 @@ from sim.bar_market import BarMarket
 from sim.exchange import ExecutionSimulator
 from sim.maintenance import Maintenance
 from sim.mark_basis import shifted
-from sim.mark_path import INF, NEVER, Reached, fallback_of, track_of
+from sim.mark_path import NEVER, Reached, fallback_of, track_of
 from sim.models import NOTHING
 from sim.settlement import AdlRow, SettledSymbol, Settlement
 from sim.shares import NOBODY, Shares, split

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from adapters import conversion, files
-from adapters.columns import DAY_NS
 from adapters.files import FileSource
 from adapters.tape_file import open_tape, write_tape
 from command_line import CommandLine
 from core.errors import DataError
+from core.moments import DAY_NS
 from core.tape import COLUMNS, Kind, Rows, Tape
 from recorded import DATA, read, recorded
 

@@ -16,13 +16,14 @@ import numpy as np
 
 from adapters.binance.book_sync import FuturesSync
 from adapters.book_sync import Ids
-from adapters.columns import DAY_NS, Origin
+from adapters.columns import Origin
 from adapters.csv_table import Block, Layout, gathered, headed, read_blocks, separator_of
 from adapters.decimals import Column
 from adapters.depth_rows import DepthRows
 from adapters.ticks import Ticks, aggressor, tick_tape
 from adapters.trade_ids import numbered
 from core.errors import DataError
+from core.moments import DAY_NS
 from core.tape import Kind, Tape
 
 TRADES = ("id", "price", "qty", "quote_qty", "time", "is_buyer_maker", "is_best_match")

@@ -16,12 +16,13 @@ from adapters.bars_csv import read_csv
 from adapters.binance import wire
 from adapters.binance.dumps import read_days, read_dump
 from adapters.binance.wire import ENDPOINTS, Market
-from adapters.columns import DAY_NS, FIELDS, PRICES, Bars
+from adapters.columns import FIELDS, PRICES, Bars
 from adapters.downloads import Download, Downloads
 from adapters.dump_days import bars_by_day, ticks_by_day, within
 from adapters.fetch import Fetched
 from adapters.receipt_clock import FEED_NS
 from adapters.routes import DUMP_REQUESTS, Ask, DumpSpan, Sizes, day_text
+from core.moments import DAY_NS
 
 KLINES = {"bars": "klines", "marks": "markPriceKlines", "index": "indexPriceKlines"}
 """Our kind to the dump's word for it; all have the twelve columns of klines."""

@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
+from core.moments import MINUTE_NS
+
 Market = Literal["spot", "usdm"]
 Whole = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
 """Ids and times; far above what was ever sent, and small enough for a column."""
@@ -133,7 +135,6 @@ ENDPOINTS: dict[Market, Endpoints] = {
     ),
 }
 
-MINUTE_NS = 60_000_000_000
 INTERVALS: dict[int, str] = {
     MINUTE_NS // 60: "1s",
     MINUTE_NS: "1m",

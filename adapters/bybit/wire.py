@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 
 from adapters.http import Complaint
+from core.moments import MINUTE_NS
 
 Market = Literal["spot", "linear"]
 Whole = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
@@ -89,7 +90,6 @@ REQUESTS_PER_WINDOW = 600
 WINDOW_S = 5.0
 """Per address (venues.md section 5)."""
 
-MINUTE_NS = 60_000_000_000
 INTERVALS: dict[int, str] = {minutes * MINUTE_NS: str(minutes) for minutes in (1, 3, 5, 15, 30, 60, 120, 240, 360, 720)}
 INTERVALS |= {1440 * MINUTE_NS: "D", 7 * 1440 * MINUTE_NS: "W"}
 """Length to Bybit's name. Left out: M (no fixed length)."""

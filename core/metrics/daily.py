@@ -6,8 +6,8 @@ import msgspec
 import numpy as np
 
 from core.metrics.equity import EquityCurve, Floats
+from core.moments import DAY_NS
 
-DAY_NS = 86_400_000_000_000
 DAYS_PER_YEAR = 365
 """Crypto trades every day of the year."""
 

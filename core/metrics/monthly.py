@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from core.metrics.daily import DAY_NS
 from core.metrics.record import RunRecord
+from core.moments import DAY_NS
 
 
 class Month(NamedTuple):
