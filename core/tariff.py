@@ -96,11 +96,6 @@ class FeeSchedule(msgspec.Struct, frozen=True):
         return self.spans[index + 1].since if index + 1 < len(self.spans) else NEVER
 
 
-def flat(maker: Decimal, taker: Decimal) -> FeeSchedule:
-    """One maker and one taker rate, always."""
-    return FeeSchedule((FeeSpan(BEGINNING, (TierRates(maker, taker),)),))
-
-
 class RatesNow(NamedTuple):
     """What holds now for one symbol."""
 

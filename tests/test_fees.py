@@ -26,7 +26,8 @@ from core.notation import timestamp_ns, timestamp_text
 from core.parity import compare, record
 from core.plan import Plan
 from core.result import make_result
-from core.tariff import BEGINNING, NEVER, FeeSchedule, FeeSpan, Tariff, TierRates, flat
+from core.tariff import BEGINNING, NEVER, FeeSchedule, FeeSpan, Tariff, TierRates
+from flat_fees import flat
 from random_trader import RandomTrader
 from tiny_run import MINUTE, START, Script, plan_of, run_of
 from tiny_run import flat as still

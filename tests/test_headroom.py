@@ -18,8 +18,8 @@ from core.margin import Tier
 from core.orders import Order, OrderTerms
 from core.portfolio import Portfolio
 from core.risk import Limits, RiskEngine
-from core.tariff import flat
 from core.working import WorkingOrders
+from flat_fees import flat
 
 D = Decimal
 TIERS = (Tier(D(0), D("0.004"), D(50), D(0)), Tier(D(900), D("0.01"), D(5), D("5.4")))

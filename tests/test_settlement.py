@@ -21,7 +21,7 @@ from core.moments import INF
 from core.orders import OrderTerms
 from core.portfolio import Portfolio
 from core.tape import Tape
-from core.tariff import flat
+from flat_fees import flat
 from sim.account import VenueAccount
 from sim.bar_cursor import TapeCursor
 from sim.bar_market import BarMarket
