@@ -52,6 +52,23 @@ class BookSync(Protocol):
     """Whether a snapshot replaces a book that was in order (the venue restarts it) or tells nothing new."""
 
 
+class InStream:
+    """What a rule has where snapshots are messages of the same stream as the differences."""
+
+    replaces = True
+
+    def __init__(self) -> None:
+        self.last_id = -1
+
+    def snapshot(self, last_id: int, waiting: Sequence[Ids]) -> list[int] | None:
+        """Always fits, and whatever waits came before it."""
+        self.last_id = last_id
+        return []
+
+    def adopt(self, ids: Ids) -> None:
+        self.last_id = ids.last
+
+
 class Message(NamedTuple):
     """A snapshot (`ids.last` is its id) or a difference, in receipt order."""
 

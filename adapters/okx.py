@@ -7,14 +7,13 @@ is missing cannot be seen.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 import numpy as np
 
-from adapters.book_sync import Ids, Step
+from adapters.book_sync import Ids, InStream, Step
 from adapters.depth_rows import DepthRows
 from adapters.message_rows import MessageRows
 from adapters.recordings import UNREADABLE, lines, nanoseconds
@@ -60,27 +59,14 @@ _BOOKS = msgspec.json.Decoder(list[_Book])
 _TRADES = msgspec.json.Decoder(list[_Trade])
 
 
-class OkxSync:
+class OkxSync(InStream):
     """Each difference names the id before it; where it does not, it is taken as it comes. A snapshot replaces all."""
-
-    replaces = True
-
-    def __init__(self) -> None:
-        self.last_id = -1
-
-    def snapshot(self, last_id: int, waiting: Sequence[Ids]) -> list[int] | None:
-        """Always fits: it is a message of the same stream, so whatever waits came before it."""
-        self.last_id = last_id
-        return []
 
     def update(self, ids: Ids) -> Step:
         if ids.previous not in (-1, self.last_id):
             return Step.GAP
         self.last_id = ids.last
         return Step.APPLY
-
-    def adopt(self, ids: Ids) -> None:
-        self.last_id = ids.last
 
 
 def read_recording(path: Path, kind: Kind, *, venue: str, symbol: str, feed_ns: int) -> Tape:
