@@ -116,7 +116,8 @@ def _import_trouble(error: BaseException, module_name: str) -> str:
         return f"{type(error).__name__}: {error.msg} ({place})"
     text = _one_line(text_of(error))
     if isinstance(error, ModuleNotFoundError) and f"{module_name}.".startswith(f"{error.name}."):
-        return text  # it is the strategy's own module that is not there: no line of it has run
+        # It is the strategy's own module that is not there: no line of it has run.
+        return f"{text}; modules are looked for in the folder the program is started in, and where Python looks"
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith("<frozen ")]
     return f"{text} ({shown(frames[-1].filename)}:{frames[-1].lineno})"
 
