@@ -24,6 +24,7 @@ import msgspec
 import numpy as np
 
 from core.compose import compose, read_plan
+from core.rare_collection import collected_seldom
 from core.result import make_result
 from core.tape import Tape
 from strategies.ema_cross import EmaCross
@@ -161,4 +162,5 @@ def print_stages(profile: cProfile.Profile, orders: int, bars: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(run(sys.argv[1], sys.argv[2], int(sys.argv[3]) if len(sys.argv) > 3 else None))
+    with collected_seldom():  # as the command line does it
+        asyncio.run(run(sys.argv[1], sys.argv[2], int(sys.argv[3]) if len(sys.argv) > 3 else None))

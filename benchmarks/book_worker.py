@@ -47,6 +47,7 @@ from adapters.tape_file import open_tape
 from benchmarks.bars_worker import GivenTape
 from benchmarks.market_rows import FIRST_ROWS, stored
 from core.compose import compose, read_plan
+from core.rare_collection import collected_seldom
 from core.result import make_result
 
 CONFIG = """
@@ -228,4 +229,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with collected_seldom():  # as the command line does it
+        main()

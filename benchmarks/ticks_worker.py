@@ -19,6 +19,7 @@ from typing import Any
 
 from benchmarks.market_rows import FIRST_ROWS, stored
 from core.compose import compose, read_plan
+from core.rare_collection import collected_seldom
 from core.result import make_result
 
 EVERY = 5000
@@ -89,4 +90,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with collected_seldom():  # as the command line does it
+        main()

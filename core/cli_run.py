@@ -22,6 +22,7 @@ from core.interruption import INTERRUPTED, Interruption
 from core.log import RUN, RunLog
 from core.plan import Plan
 from core.progress import Progress, wants_lines
+from core.rare_collection import collected_seldom
 from core.report.plain_text import iso, printable
 from core.report.readable import render_summary
 from core.report.run_folder import Status
@@ -53,7 +54,7 @@ def _run_one(plan: Plan, options: argparse.Namespace, saved: SavedRun) -> Ending
     terminal = wants_lines(sys.stderr) and not options.quiet
     progress = Progress(sys.stderr, shown=terminal)
     level = "debug" if options.debug else plan.config.log.level
-    with RunLog(sys.stderr, progress, level=level, console=terminal) as log:
+    with RunLog(sys.stderr, progress, level=level, console=terminal) as log, collected_seldom():
         ending = asyncio.run(_run(plan, options, saved, progress, log))
         LOG.info("ended %s with exit code %d", ending.status, ending.code)
     return ending
