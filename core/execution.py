@@ -184,9 +184,10 @@ class ExecutionEngine:
 
     def on_price(self, event: MarketEvent) -> None:
         """Heard after the portfolio, while a trailing stop is moved here."""
-        for old, new in self._trailing.on_price(event.ts, event.venue, event.symbol):
-            self._stands_in(old, new)
-        if not self._trailing.moving and self._prices is not None:
+        if self._trailing.moving:
+            for old, new in self._trailing.on_price(event.ts, event.venue, event.symbol):
+                self._stands_in(old, new)
+        elif self._prices is not None:
             self._prices.listen(False)
 
     def on_strategy_failed(self, event: StrategyFailed) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 from typing import Any
+
+from msgspec.structs import replace
 
 from core.account_margin import AccountMargin
 from core.events import PositionSide
@@ -184,7 +185,7 @@ class PositionState:
     def open_orders(self) -> list[Any]:
         venue, symbol, strategy = self._key
         found = self._working.open_orders(venue, symbol, strategy)
-        return [copy.copy(order) for order in found if order.terms.position_side in self._sides]
+        return [replace(order) for order in found if order.terms.position_side in self._sides]
 
     def __getitem__(self, name: str) -> Any:
         if name in self.NAMES or name in ("long", "short"):

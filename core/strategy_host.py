@@ -272,11 +272,11 @@ class StrategyHost:
 
     def _tell_tops(self, hosted: HostedStrategy, ts: int) -> None:
         """What the books say of symbols whose price nobody hears."""
-        for (venue, symbol), name in hosted.names.items():
-            if (venue, symbol) in self._unheard:
+        for key, name in hosted.names.items():
+            if key in self._unheard:
                 top = hosted.views[name].top()
                 if top is not None:
-                    quote = QuoteTick(ts, ts, venue, symbol, *top)
+                    quote = QuoteTick(ts, ts, *key, *top)
                     for hear in self._on_top:
                         hear(quote)
 
