@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
+from decimal import Decimal, localcontext
+from itertools import repeat
+from operator import mul
 from typing import Any
 
 import numpy as np
@@ -247,6 +249,7 @@ class _Column:
 
 def _mantissas(values: Sequence[Decimal], scale: int) -> Any:
     """Values x 10^scale: int64 where they fit, else Python ints."""
-    whole = [int(value.scaleb(scale, LEDGER)) for value in values]
+    with localcontext(LEDGER):
+        whole = list(map(int, map(mul, values, repeat(Decimal(10**scale)))))
     fits = min(whole) > -INT64_SAFE and max(whole) < INT64_SAFE
     return np.array(whole, dtype=np.int64 if fits else object)

@@ -67,7 +67,7 @@ class TradeLog:
         self._fee_worth = fee_worth or {}
         self._instruments = instruments
         self._order_of = order_of
-        self._rates = rates or {}
+        self._rates = {asset: rate for asset, rate in (rates or {}).items() if rate != ONE}
         self._extremes = extremes
         """Where low and high of a stretch can be looked up: then nobody needs to call `on_bar`."""
         self._books: dict[BookKey, Book] = {}
@@ -169,17 +169,17 @@ class TradeLog:
         qty, buys = event.qty, event.side == "buy"
         if buys and event.fee_asset == book.base and event.key not in self._fee_worth:
             qty -= event.fee  # what a spot venue keeps of the bought asset never becomes part of the position
-        held, step = book.qty, book.step
-        if -step < held < step:
+        size = abs(book.qty)
+        if size < book.step:
             self._enter(book, event, qty, fee)
-        elif (held > 0) == buys:
+        elif (book.qty > 0) == buys:
             self._add(book, event, qty, fee)
-        elif qty <= (closing := abs(held)):
+        elif qty <= size:
             self._reduce(book, event, qty, fee)
         else:
-            part = (fee * closing / qty).quantize(CENT)
-            self._reduce(book, event, closing, part)
-            self._enter(book, event, qty - closing, fee - part)
+            part = (fee * size / qty).quantize(CENT)
+            self._reduce(book, event, size, part)
+            self._enter(book, event, qty - size, fee - part)
 
     def _enter(self, book: Book, event: OrderFilled, qty: Decimal, fee: Decimal) -> None:
         self._entries += 1
@@ -252,7 +252,7 @@ class TradeLog:
         book.fees += fee
         book.exit_qty += qty
         book.exit_value += value
-        if -book.step < left < book.step:
+        if abs(left) < book.step:
             # The position is over, but for dust below a step, which stays in the book at its cost.
             book.last_closed = len(self.closed)
             self.closed.append(self._trade(book, event, event.ts, side))
@@ -272,7 +272,11 @@ class TradeLog:
             exit_type = self._order_type(exit_fill)
             reason = _exit_reason(exit_fill.rule, exit_type)
             mae, mfe = book.mae, book.mfe
-        rate = self._rates.get(book.quote, ONE)
+        money = (book.gross, book.fees, book.funding, pnl, mae, mfe)
+        if book.quote in self._rates:
+            rate = self._rates[book.quote]
+            money = (book.gross * rate, book.fees * rate, book.funding * rate, pnl * rate, mae * rate, mfe * rate)
+        gross, fees, funding, net, worst, best = money
         return Trade(
             f"t{book.number}",
             book.strategy,
@@ -283,16 +287,16 @@ class TradeLog:
             exit_ts,
             exit_price,
             book.entry_qty,
-            book.gross * rate,
-            book.fees * rate,
-            book.funding * rate,
-            pnl * rate,
+            gross,
+            fees,
+            funding,
+            net,
             percent(pnl, book.entry_value),
             book.entry_order_type,
             exit_type,
             (until - book.entry_ts) / 1e9,
-            mae * rate,
-            mfe * rate,
+            worst,
+            best,
             reason,
         )
 

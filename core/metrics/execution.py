@@ -110,14 +110,13 @@ class Latency(msgspec.Struct, frozen=True):
 
 
 def _fill_ratio(sent: Sequence[Order], record: RunRecord) -> float | Undefined:
-    filled = submitted = ZERO
+    whole = filled = submitted = ZERO
     means: Prices | None = None
     for order in sent:
         rate = record.rate_of(order.terms.venue, order.terms.symbol)
         value = order.value * rate
         if order.filled == order.qty:  # at its average price, what it asked for is what it got
-            filled += value
-            submitted += value
+            whole += value
             continue
         price = order.average_price
         if price is None:
@@ -129,9 +128,9 @@ def _fill_ratio(sent: Sequence[Order], record: RunRecord) -> float | Undefined:
             return Undefined(f"order {order.terms.id} has no price, and {order.terms.symbol} was never filled")
         filled += value
         submitted += price * order.qty * rate
-    if not submitted:
+    if not whole + submitted:
         return Undefined("every order was priced at 0")
-    return float(filled / submitted)
+    return float((whole + filled) / (whole + submitted))
 
 
 def _mean_prices(sent: Sequence[Order]) -> Prices:
