@@ -77,7 +77,8 @@ class JointMargin:
         return position.instrument.symbol in self._tracks
 
     def _within(self, asset: str, tracks: list[PriceTrack], begin: int, end: int, calls: bool) -> int | None:
-        """The first nanosecond in (begin, end] at which the pool is short, just before what jumps at `end`."""
+        """When in (begin, end] the pool becomes short, just before what jumps at `end`; truncated to a nanosecond, as a
+        crossing of one price is."""
         start = begin
         while start < end:
             stop = min(end, *(track.next_vertex(start) for track in tracks))
@@ -91,7 +92,8 @@ class JointMargin:
                         high = middle
                     else:
                         low = middle
-                return high
+                exact = self.spare(asset, high, calls=calls) == 0
+                return high if exact or low == begin else low
             start = stop
         return None
 
