@@ -146,8 +146,6 @@ class ExecutionSimulator:
             work_out(order, market, at)
         if terms.close_position and not order.waits_for_trigger:
             close_whole(order, self.account)
-        if terms.oco is not None:
-            matching.linked.join(order)
         refusal = self.admission.refusal(order, market, at)
         if refusal is not None:
             self._reject(order, at, refusal)
@@ -162,7 +160,9 @@ class ExecutionSimulator:
         self.emit(OrderAccepted(heard_at, at, *order.keys, terms.id, waits, ahead), order)
         if terms.tif == "gtd" and terms.good_till is not None:
             matching.remind(order, terms.good_till // SECOND_NS * SECOND_NS)
-        if waits:
+        if terms.oco is not None and matching.linked.comes_late(order):
+            matching.expire(order, at, "oco")
+        elif waits:
             market.place(order, at)
             if terms.trigger_by != "last":
                 matching.by_mark.add(order, at)

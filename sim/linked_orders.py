@@ -19,15 +19,21 @@ class LinkedOrders:
         """Open orders that only reduce, by our id."""
         self._groups: dict[str, list[VenueOrder]] = {}
         """One-cancels-the-other: when one of a group trades or is triggered, the others are void."""
+        self._happened: set[str] = set()
+        """Groups that did: orders of theirs may still be on their way to the venue."""
 
-    def join(self, order: VenueOrder) -> None:
-        """An order of a group came."""
+    def comes_late(self, order: VenueOrder) -> bool:
+        """True where one of its group has traded or fired before it came; else the order joins the group."""
         assert order.terms.oco is not None, "the exchange asks of such orders alone"
+        if order.terms.oco in self._happened:
+            return True
         self._groups.setdefault(order.terms.oco, []).append(order)
+        return False
 
     def after_match(self, order: VenueOrder, at: int) -> None:
         """What a match of this order leaves void ends."""
         if order.terms.oco is not None and (order.filled or order.triggered):
+            self._happened.add(order.terms.oco)
             for other in self._groups.pop(order.terms.oco, ()):
                 if other is not order and other.is_open:
                     self._matching.expire(other, at, "oco")
