@@ -275,7 +275,7 @@ class VenueAccount:
             self._set_margin(position, locked(abs(position.value), position.leverage))
             return ZERO
         realized = closing = ZERO
-        if (position.qty < 0) != (qty < 0):
+        if position.qty.is_signed() != qty.is_signed():
             closing = min(abs(qty), abs(position.qty)).copy_sign(qty)
             realized = self._close(position, closing, MATH.multiply(price, closing))
         opening = qty - closing

@@ -1,9 +1,9 @@
 """Who moves time in a simulation. The world is the inbox: asking it for the next event is what moves time.
 
 t = the earliest of: a due timer, the receipt of a market event somebody hears, a report under way. The venues advance
-in engine time up to t and not further, and stop at the first effect of ours, because its report may be the new t. What
-the inside does at t reaches no venue before t, so nothing is ever taken back. At one nanosecond: the venue's own order
-(F0), then what we learn (order events, then market events), then timers.
+in engine time up to t, less what an answer takes at least, and not further; they stop at the first effect of ours,
+because its report may be the new t. What the inside does at t reaches no venue before t, so nothing is ever taken back.
+At one nanosecond: the venue's own order (F0), then what we learn (order events, then market events), then timers.
 """
 
 from __future__ import annotations
@@ -165,10 +165,11 @@ class World:
             inside = heard if heard < clock.due else clock.due
             if reports and reports[0][0] < inside:
                 inside = reports[0][0]
-            # At the end of the tapes they come up to it: what arrives behind it finds no market.
-            until = inside - self.shortest_answer_ns if inside < feed.end else inside
-            if self._busy and self._clear <= until and self._step_venues(until, inside):
-                continue
+            if self._busy:
+                # At the end of the tapes nobody lags: what arrives behind it finds no market.
+                until = inside - self.shortest_answer_ns if inside < feed.end else inside
+                if self._clear <= until and self._step_venues(until, inside):
+                    continue
             if inside > clock.time:
                 clock.time = inside
             if reports and reports[0][0] <= inside:
