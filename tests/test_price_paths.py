@@ -57,8 +57,9 @@ async def test_what_was_never_traded_is_not_drawn() -> None:
 
 async def test_a_trade_of_a_symbol_that_never_had_a_price_is_drawn_alone() -> None:
     """A book of asks has no middle; a market order takes from it all the same, at 101."""
-    asks = depth((0, "ask", "101", "5", SNAPSHOT | LAST), (150, "ask", "102", "1", LAST))
-    done = await run_of(tick_plan(asks, strategy="s, warmup: 0, timer: 50ms"), s=Script({"side": "buy", "qty": 1}))
+    rows = (0, "ask", "101", "5", SNAPSHOT | LAST), (150, "ask", "101", "2", LAST), (250, "ask", "102", "1", LAST)
+    plan = tick_plan(depth(*rows), strategy="s, warmup: 0, timer: 50ms")
+    done = await run_of(plan, s=Script({"side": "buy", "qty": 1}))
     result = make_result(done.run)
     paths = list(price_paths(done.run, result.record.trades, result.record.end))
     assert [(path.symbol, path.ends) for path in paths] == [("X", [])]
