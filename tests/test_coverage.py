@@ -14,7 +14,7 @@ from core.instruments import Instrument
 from core.plan import Plan
 from core.result import RunResult, make_result
 from core.tape import LAST, SNAPSHOT, Gap
-from tick_run import depth, ticks, trades
+from tick_run import depth, quotes, tick_plan, ticks, trades
 from tiny_run import IDEAL, MINUTE, START, VENUE, Script, flat, plan_of, tape_of
 
 SECOND = 1_000_000_000
@@ -188,3 +188,12 @@ def test_ticks_below_the_grid_are_refused_too(price: str, is_fine: bool) -> None
     else:
         with pytest.raises(DataError, match=r"the tick 0\.1 is coarser than the prices of test"):
             check_grid([trades((1, price))], {(VENUE, "X"): instrument})
+
+
+async def test_what_two_tapes_of_one_recording_say_is_told_once() -> None:
+    """Trades and quotes of one file are moved by the same constant: one sentence about it is enough."""
+    prints, best = trades((0, "100"), (1, "100")), quotes((0, "99", "101"))
+    prints.notes, best.notes = ("moved by 1 ms", "of trades"), ("moved by 1 ms",)
+    result = await result_of(tick_plan(prints, best), s=Script())
+    told = [line for line in result.summary["warnings"] if line.startswith("X: ")]
+    assert told == ["X: moved by 1 ms", "X: of trades"]
