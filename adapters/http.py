@@ -235,11 +235,9 @@ class JsonReader:
                 if not (300 <= response.status < 400 and "Location" in response.headers):
                     return _answer(response.status, response.headers, await _body(response), signed)
                 target = urljoin(str(response.url), response.headers["Location"])
+            if signed is not None:  # where to is not repeated: it may be made of what was sent
+                raise VenueError(f"{urlsplit(url).path}: {asked.authority} redirects a signed read; check `base_url`")
             refuse_redirect(url, target)
-            if signed is not None:
-                raise VenueError(
-                    f"{urlsplit(url).path}: {asked.authority} redirects a signed request; check `base_url`"
-                )
             url, asked = target, URL(target)
         raise VenueError(f"{urlsplit(url).path}: more than {REDIRECTS_MAX} redirects; check `base_url`")
 

@@ -218,20 +218,14 @@ async def test_no_fault_makes_a_message_repeat_the_key_the_secret_or_a_signature
     assert venue.paths() == [BRACKETS] * len(venue.signed) and signatures
 
 
-@pytest.mark.parametrize(
-    ("target", "told"),
-    [
-        ("/elsewhere", r"/fapi/v1/leverageBracket: 127\.0\.0\.1:\d+ redirects a signed request; check `base_url`"),
-        ("https://other.example/", "redirects to https://other.example, which is refused"),
-    ],
-)
-async def test_a_signed_read_that_is_redirected_ends_at_once(target: str, told: str) -> None:
+@pytest.mark.parametrize("target", ["/elsewhere", "https://other.example/", f"https://{KEY}.example/"])
+async def test_a_signed_read_that_is_redirected_ends_at_once(target: str) -> None:
     """Its signature is for this address, and asking again would only be redirected again."""
     venue = door(X=ONE)
     venue.faults = [answering(302, Location=target)] * 4
-    with pytest.raises(VenueError, match=told):
+    with pytest.raises(VenueError, match=r"127\.0\.0\.1:\d+ redirects a signed read; check `base_url`") as caught:
         await tiers(venue, retries=3)
-    assert venue.paths() == [BRACKETS]
+    assert venue.paths() == [BRACKETS] and KEY.lower() not in str(caught.value).lower()
 
 
 def test_a_key_shows_its_names_alone() -> None:

@@ -63,7 +63,7 @@ async def test_a_trade_of_a_symbol_that_never_had_a_price_is_drawn_alone() -> No
     result = make_result(done.run)
     paths = list(price_paths(done.run, result.record.trades, result.record.end))
     assert [(path.symbol, path.ends) for path in paths] == [("X", [])]
-    assert "long 1 at 101, " in report_html(result.record, result.summary, paths)
+    assert "long 1.000 at 101, " in report_html(result.record, result.summary, paths)
 
 
 def test_stretches_are_whole_bars_and_never_more_than_a_drawing_shows() -> None:
