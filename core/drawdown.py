@@ -6,7 +6,7 @@ change nothing and are passed over with one comparison.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from decimal import Decimal
 
 from core.bus import Subscription
@@ -37,13 +37,11 @@ class Drawdown:
         """The least that is allowed, as a fraction of the peak."""
         self._peak = mirror.equity()
         self._prices: Subscription | None = None
-        self._stale = True
-        """Whether the books changed since the following was taken of them."""
         self._market: tuple[str, str] = ("", "")
-        """(venue, symbol) of the only position, its signed qty, and the equity less qty x price; qty 0: no such one."""
-        self._qty = self._rest = 0.0
+        """(venue, symbol) of the only position."""
         self._calm_low, self._calm_high = INFINITE, -INFINITE
-        """Between these prices of it the equity is neither at a peak nor at the floor."""
+        """Between these prices of it the equity is neither at a peak nor at the floor; none are, where there is no such
+        position."""
 
     def hear(self, prices: Subscription) -> None:
         """Our place on the bus for prices: it rests while nothing is held."""
@@ -58,48 +56,40 @@ class Drawdown:
 
     def on_price(self, event: MarketEvent) -> None:
         """Follow the equity with each new price, once it is a mark."""
-        marks = self._portfolio.marks
-        if self._stale:
-            self._look(marks)
-        price = marks.get(self._market, INFINITE)
-        if self._calm_low <= price <= self._calm_high:
+        if self._calm_low <= self._portfolio.marks.get(self._market, INFINITE) <= self._calm_high:
             return
-        equity = self._rest + self._qty * price if self._qty else self._mirror.equity()
+        equity = self._mirror.equity()
         if equity >= self._peak:
             self._peak = equity
         elif equity <= self._peak * self._floor:
             peak = self._peak
             self._reached(event.ts, f"equity {equity:.2f} is {1 - equity / peak:.2%} below its peak {peak:.2f}")
-        if self._qty:
-            self._find_calm()
+        self._find_calm()
+        if not self._mirror.held and self._prices is not None:
+            self._prices.listen(False)
 
     def on_change(self, event: Event) -> None:
-        """The books changed: from here on prices matter again."""
-        self._stale, self._calm_low = True, INFINITE
+        """The books changed: from here on other prices matter, or none."""
+        mirror = self._mirror
+        mirror.look()
+        self._find_calm()
         if self._prices is not None:
-            self._prices.listen(True)
+            self._prices.listen(bool(mirror.held) or not self._peak * self._floor < mirror.rest < self._peak)
 
     # --- what can be passed over ------------------------------------------------------------------------------------
 
-    def _look(self, marks: Mapping[tuple[str, str], float]) -> None:
-        """After a change of the books: which price alone can move the equity, if any can."""
-        self._stale, self._qty = False, 0.0
-        mirror = self._mirror
-        mirror.look()
-        if len(mirror.held) == 1 and mirror.held[0][0] in marks:
-            self._market, self._qty = mirror.held[0]
-            self._rest = mirror.rest
-        elif not mirror.held and self._prices is not None:
-            self._prices.listen(False)
-
     def _find_calm(self) -> None:
-        """How far the price of the only position can go before anything happens."""
-        peak, rest, qty = self._peak, self._rest, self._qty
+        """Which price alone moves the equity, if one does, and how far it can go before anything happens."""
+        self._calm_low, self._calm_high = INFINITE, -INFINITE
+        peak, rest, held = self._peak, self._mirror.rest, self._mirror.held
+        if len(held) != 1 or held[0][0] not in self._portfolio.marks:
+            return
+        self._market, qty = held[0]
         margin = CALM_MARGIN * (abs(peak) + abs(rest))
         least, most = peak * self._floor + margin, peak - margin
         if least >= most:
-            self._calm_low, self._calm_high = INFINITE, -INFINITE
-        elif qty > 0:
+            return
+        if qty > 0:
             self._calm_low, self._calm_high = (least - rest) / qty, (most - rest) / qty
         else:
             self._calm_low, self._calm_high = (most - rest) / qty, (least - rest) / qty

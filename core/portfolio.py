@@ -160,9 +160,8 @@ class Portfolio:
                 self._book_linear(fill, keys, page)
         finally:
             setcontext(caller)
-        book, step = page.book, page.step
-        if -step < book.qty < step:  # flat, but for dust that no order could trade
-            self._tell_closed(keys, book)
+        if not page.book.qty or abs(page.book.qty) < page.step:  # flat, but for dust that no order could trade
+            self._tell_closed(keys, page.book)
 
     def _open_page(self, fill: OrderFilled) -> _Page:
         """The first fill of a book."""
