@@ -20,8 +20,8 @@ from adapters.http import JsonReader, Judge, Retry, Sleep, WeightLimiter, sessio
 from adapters.venue_fetcher import VenueFetcher
 from core.notation import Timestamp
 from core.ports import HistorySource
+from core.settings.yaml_nodes import SECRET_REFERENCE
 from core.tape import Kind
-from core.yaml_nodes import SECRET_REFERENCE
 
 if TYPE_CHECKING:
     import aiohttp

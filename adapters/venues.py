@@ -8,12 +8,12 @@ from typing import TypeVar
 
 import msgspec
 
-from core.decode import decode
+from core.account.fee_tables import VenueFees
 from core.errors import ConfigError, Problem
-from core.fee_tables import VenueFees
 from core.margin import DatedTiers
+from core.settings.decode import decode
+from core.settings.yaml_nodes import Node, parse
 from core.venue_rules import SharedCollateralRules, VenueRules
-from core.yaml_nodes import Node, parse
 
 HERE = Path(__file__).parent
 Stored = TypeVar("Stored", bound=msgspec.Struct)

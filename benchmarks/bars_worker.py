@@ -23,8 +23,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from core.command_line.rare_collection import collected_seldom
 from core.compose import compose, read_plan
-from core.rare_collection import collected_seldom
 from core.result import make_result
 from core.tape import Tape
 from strategies.ema_cross import EmaCross
@@ -52,26 +52,20 @@ STAGES = (
         (
             "sim/exchange",
             "sim/matching",
-            "sim/bar_",
             "sim/account",
-            "sim/order_holds",
-            "sim/maintenance",
-            "sim/admission",
-            "sim/validation",
-            "sim/combin",
-            "sim/counters",
             "sim/open_",
-            "sim/price_",
-            "sim/charges",
             "sim/venue_order",
+            "sim/bars",
+            "sim/ledger",
+            "sim/order_entry",
             "sim/models",
         ),
     ),
     ("world, feed, gateway", ("sim/world", "sim/feed", "sim/gateway", "sim/clock")),
     ("bus and loop", ("core/bus", "core/engine")),
-    ("strategy and its host", ("core/strategy_host", "core/market_view", "core/signals", "strategies/")),
-    ("execution engine", ("core/execution", "core/working", "core/orders")),
-    ("risk engine", ("core/risk",)),
+    ("strategy and its host", ("core/strategy_host", "core/market_view", "core/hosting", "strategies/")),
+    ("execution engine", ("core/execution", "core/working", "core/order")),
+    ("risk engine", ("core/risk", "core/account/")),
     ("portfolio", ("core/portfolio",)),
     ("journal", ("core/journal", "msgpack", "sha256", "msgspec")),
     ("equity rows", ("core/equity_recorder",)),

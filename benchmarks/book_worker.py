@@ -46,8 +46,8 @@ from msgspec.structs import replace
 from adapters.tape_file import open_tape
 from benchmarks.bars_worker import GivenTape
 from benchmarks.market_rows import FIRST_ROWS, stored
+from core.command_line.rare_collection import collected_seldom
 from core.compose import compose, read_plan
-from core.rare_collection import collected_seldom
 from core.result import make_result
 
 CONFIG = """
@@ -71,16 +71,14 @@ ENTRY = "\n  - {symbol: BTCUSDT, kind: %s, source: {kind: file, path: %s}}"
 TICK, SIZE = 0.1, "0.01"
 ROOT = str(Path(__file__).resolve().parent.parent)
 STAGES = (
-    ("books and compiled kernel", ("sim/books", "sim/book_rows", "sim/row_window", "sim/kernel", "sim/compiled")),
+    ("books and compiled kernel", ("sim/books/", "sim/row_window")),
     ("world, feed, gateway, clock", ("sim/world", "sim/feed", "sim/gateway", "sim/clock", "sim/outside")),
     ("simulated venue", ("sim/",)),
     ("tapes", ("adapters/", "core/tape")),
     ("bus and loop", ("core/bus", "core/engine")),
-    ("execution engine", ("core/execution", "core/working", "core/orders", "core/proposals", "core/emulation",
-                          "core/brackets", "core/oco_groups", "core/icebergs", "core/trailing_orders",
-                          "core/reducing_orders", "core/closing_orders", "core/amendments", "core/ids")),
-    ("risk engine", ("core/risk", "core/price_filters", "core/instruments", "core/commands")),
-    ("portfolio and margin", ("core/portfolio", "core/margin", "core/account")),
+    ("execution engine", ("core/execution", "core/working", "core/order", "core/proposals", "core/ids")),
+    ("risk engine", ("core/risk", "core/market/price_filters", "core/instruments", "core/commands", "core/account/")),
+    ("portfolio and margin", ("core/portfolio", "core/margin")),
     ("journal", ("core/journal", "core/events")),
     ("recording", ("core/recording", "core/equity_recorder", "core/trade", "core/run_parts")),
     ("the maker", ("benchmarks/",)),

@@ -13,7 +13,7 @@ from benchmarks.fidelity_scores import Fates
 from benchmarks.fidelity_truth import Resting, Truth
 from benchmarks.fidelity_twins import BTC, Desk, Exposure, batched, exposure
 from benchmarks.peers import ROOT, installed, python_of
-from sim import compiled
+from sim.books import compiled
 from sim.models import queue
 
 HALF_MS = 15 * 60_000

@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmarks.fidelity_truth import DEPTH, PRINT, Resting, View
 from core.tape import LAST
-from sim import kernel_state
+from sim.books import kernel_state
 from sim.models.queue import L3Queue, NoQueue, QueueModel
 
 MS = 1_000_000
@@ -137,7 +137,7 @@ class Desk:
     """One market of the kernel in which one twin after the other rests alone."""
 
     def __init__(self, functions: Any, model: QueueModel) -> None:
-        """`functions`: `sim.kernel` or its compiled twin."""
+        """`functions`: `sim.books.kernel` or its compiled twin."""
         self._functions, self._model = functions, model
         self._exact = isinstance(model, L3Queue)
 

@@ -22,9 +22,9 @@ import numpy as np
 from core.compose import compose, read_plan
 from core.events import OrderFilled
 from core.tape import Rows
-from sim import kernel
-from sim.books import Books
-from sim.own_books import OwnBook
+from sim.books import kernel
+from sim.books.books import Books
+from sim.books.own_books import OwnBook
 
 SECOND_NS = 1_000_000_000
 CONFIG = """
@@ -83,7 +83,7 @@ def middles(depth: Rows, times: Sequence[int]) -> dict[int, float]:
 
 
 def kernel_of(rows: int) -> Any:
-    from sim.compiled import kernel as compiled
+    from sim.books.compiled import kernel as compiled
 
     return compiled() if rows > 20_000 else kernel
 

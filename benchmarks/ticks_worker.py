@@ -18,8 +18,8 @@ import time
 from typing import Any
 
 from benchmarks.market_rows import FIRST_ROWS, stored
+from core.command_line.rare_collection import collected_seldom
 from core.compose import compose, read_plan
-from core.rare_collection import collected_seldom
 from core.result import make_result
 
 EVERY = 5000

@@ -17,8 +17,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from core.account_assets import asset_remarks, prices_of
-from core.account_checks import account_problems
 from core.config import (
     Config,
     LogSection,
@@ -29,14 +27,16 @@ from core.config import (
     read_config_text,
     resolved_yaml,
 )
-from core.config_checks import Mode
-from core.decode import decode
-from core.encode import to_plain
 from core.errors import AnyclockError, ConfigError, DataError, Problem, UsageError
 from core.instruments import Instrument, instrument_from
 from core.plan import Key, Plan, StreamPlan, VenuePlan
-from core.scalars import advice, nearest
-from core.yaml_nodes import Node
+from core.settings.account_assets import asset_remarks, prices_of
+from core.settings.account_checks import account_problems
+from core.settings.agreement import Mode
+from core.settings.decode import decode
+from core.settings.encode import to_plain
+from core.settings.scalars import advice, nearest
+from core.settings.yaml_nodes import Node
 
 if TYPE_CHECKING:
     from core.engine import Engine
@@ -211,7 +211,7 @@ class _Reader:
             return simulation
 
     def _instruments(self, venues: dict[str, VenuePlan]) -> dict[Key, Instrument]:
-        from sim.scenario_market import InstrumentSpec
+        from sim.scenarios.market import InstrumentSpec
 
         specs: dict[str, Any] = {}
         for symbol, node in self.config.instruments.items():
@@ -279,7 +279,7 @@ class _Reader:
 
     def _strategies(self, venues: list[str]) -> None:
         """Import every strategy's module now: a name that is wrong is a config problem, not a surprise later."""
-        from core.hearing import problems
+        from core.hosting.hearing import problems
         from core.strategy_host import load_strategy
 
         kinds = self._kinds(venues)
@@ -387,9 +387,9 @@ async def assemble(
     `strategies` hands in finished strategy objects by name, in place of their `class`. `time_source` is paper mode's.
     A `journal_path` that is a function is asked once the data is loaded: a run that cannot start leaves no folder.
     """
-    from core.coverage import check_grid, cover
+    from core.account.told_brackets import told_brackets, with_brackets
+    from core.market.coverage import check_grid, cover
     from core.run_parts import build
-    from core.told_brackets import told_brackets, with_brackets
 
     if plan.config.fidelity == "band":
         raise UsageError(
@@ -463,7 +463,7 @@ def run_scenarios(paths: list[str], *, json: bool, out: Any, err: Any) -> int:
 
     from adapters.venues import load_rules
     from sim.scenario import run_files
-    from sim.scenario_run import read_models, run_one
+    from sim.scenarios.run import read_models, run_one
 
     rules_of = cache(load_rules)
     return run_files(

@@ -16,20 +16,20 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from core.collateral import CollateralRatios
-from core.config_checks import LEVERAGE_MAX, Mode, cross_checks
-from core.decode import Interval, Millis, Timestamp, decode
-from core.encode import to_plain, to_yaml
+from core.account.collateral import CollateralRatios
 from core.errors import ConfigError, Problem
-from core.overrides import override
-from core.scalars import INT_MAX
-from core.yaml_nodes import REFUSED, SIZE_MAX, Node, read
+from core.settings.agreement import LEVERAGE_MAX, Mode, cross_checks
+from core.settings.decode import Interval, Millis, Timestamp, decode
+from core.settings.encode import to_plain, to_yaml
+from core.settings.overrides import override
+from core.settings.scalars import INT_MAX
+from core.settings.yaml_nodes import REFUSED, SIZE_MAX, Node, read
 
 Money = Annotated[Decimal, Meta(gt=0, le=1_000_000_000_000_000)]
 """More than all money there is in any currency a venue quotes: above it a zero too many was typed."""
 Fraction = Annotated[Decimal, Meta(gt=0, le=1)]
 Leverage = Annotated[Decimal, Meta(ge=1, le=LEVERAGE_MAX)]
-"""The bound catches typing errors; what a mode allows is in `core.config_checks`."""
+"""The bound catches typing errors; what a mode allows is in `core.settings.agreement`."""
 Name = Annotated[
     str,
     Meta(
@@ -148,7 +148,7 @@ class StrategySection(msgspec.Struct, frozen=True):
     """Closed bars before the first call; none given: what the strategy says, else `window`."""
     signal_interval: Interval | None = None
     hears: list[HeardKind] | None = None
-    """Streams it is shown; none given: bars where there are any, see `core.hearing`."""
+    """Streams it is shown; none given: bars where there are any, see `core.hosting.hearing`."""
     timer: Interval | None = None
     """Called at each full interval of our clock, and by nothing else."""
     call: Literal["together", "each"] | None = None

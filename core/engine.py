@@ -22,8 +22,8 @@ import msgspec
 from core.bus import Bus
 from core.errors import InvariantBroken, UsageError
 from core.events import Event, RunEnded, RunStarted
+from core.hosting.signals import BadSignal, read_answer
 from core.ports import Clock, Inbox
-from core.signals import BadSignal, read_answer
 from core.strategy_host import StrategyHost
 
 HOST = "host"

@@ -18,10 +18,10 @@ import numpy as np
 
 from core.events import KeyedEvent, PositionSide
 from core.instruments import Instrument, decimals_of
+from core.market.price_series import PriceReader, PriceSeries, scale_of
 from core.metrics.equity import COLUMNS, EquityCurve
 from core.orders import ZERO
 from core.portfolio import Portfolio
-from core.price_series import PriceReader, PriceSeries, scale_of
 from core.trade import LEDGER
 
 INT64_SAFE = 2**62

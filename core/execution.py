@@ -15,12 +15,7 @@ from typing import Any
 
 import msgspec
 
-from core.amendments import Amendments
-from core.brackets import Brackets
 from core.bus import Subscription
-from core.closing_orders import ClosingOrders
-from core.contradictions import LIMIT_TYPES
-from core.emulation import Emulation, emulated, opens_bracket, says_more
 from core.events import (
     CancelRejected,
     Event,
@@ -38,14 +33,19 @@ from core.events import (
     TimeInForce,
     TimerFired,
 )
-from core.icebergs import Icebergs
+from core.hosting.contradictions import LIMIT_TYPES
 from core.instruments import Instrument
-from core.oco_groups import OcoGroups
+from core.order_kinds.amendments import Amendments
+from core.order_kinds.brackets import Brackets
+from core.order_kinds.closing_orders import ClosingOrders
+from core.order_kinds.emulation import Emulation, emulated, opens_bracket, says_more
+from core.order_kinds.icebergs import Icebergs
+from core.order_kinds.oco_groups import OcoGroups
+from core.order_kinds.trailing_orders import TrailingOrders
 from core.orders import TERMINAL, Order, OrderStatus, OrderTerms, closes_only
 from core.portfolio import Portfolio
 from core.ports import Clock, IdSource
 from core.proposals import DEADLINE, Proposals
-from core.trailing_orders import TrailingOrders
 from core.venue_rules import VenueRules
 from core.working import WorkingOrders
 

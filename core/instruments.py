@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from core.account.tariff import FeeSchedule
 from core.events import Side
-from core.price_filters import PercentPrice, PriceLimit, PriceRange
-from core.tariff import FeeSchedule
+from core.market.price_filters import PercentPrice, PriceLimit, PriceRange
 
 GRID_TOLERANCE = 1e-9
 """Fraction of a tick or step within which a float counts as on the grid."""

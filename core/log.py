@@ -19,8 +19,8 @@ from core.report.atomic_file import refused
 from core.report.plain_text import printable
 
 if TYPE_CHECKING:
+    from core.command_line.progress import Progress
     from core.engine import Engine
-    from core.progress import Progress
 
 RUN = "core.run"
 """Name of the run's own log lines."""

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from core.book_window import BookWindow
 from core.events import Bar, MarketEvent, QuoteTick, TradeTick
+from core.hosting.book_window import BookWindow
 
 if TYPE_CHECKING:
     import pandas as pd

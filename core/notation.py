@@ -1,7 +1,7 @@
 """How numbers and times are written in files, and what they are inside: exact decimals and int nanoseconds.
 
 `Timestamp`, `Millis` and `Interval` are plain `int` (nanoseconds) to the type checker; their `Notation` in the
-annotation tells `core.decode` how to read them and `core.encode` how to write them back.
+annotation tells `core.settings.decode` how to read them and `core.settings.encode` how to write them back.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from core.collateral import AssetPrice, CollateralTerms, collateral_at, terms_of
+from core.account.collateral import AssetPrice, CollateralTerms, collateral_at, terms_of
 from core.config import Config
 from core.instruments import Instrument
 from core.margin import Tiers, tiers_at, tiers_of
@@ -57,7 +57,7 @@ class Plan(msgspec.Struct, frozen=True):
     warnings: list[str]
     """For the run's summary, one sentence each. Loading the data adds what it does not cover."""
     specs: dict[str, Any] = {}
-    """By symbol, `sim.scenario_market.InstrumentSpec` where the config has one: brackets, funding bounds."""
+    """By symbol, `sim.scenarios.market.InstrumentSpec` where the config has one: brackets, funding bounds."""
     prices: dict[Key, AssetPrice] = {}
     """By (venue, asset): what each asset that a venue holds for us is worth in `currency`; without those nobody prices.
     """

@@ -1,7 +1,7 @@
 """The way of an order's terms to the RiskEngine: everything the execution engine asks for leaves here.
 
 What the venue would refuse for its price or its size is denied instead, with the reason. Reduce-only orders are cut to
-what is left of their strategy's book (`core.reducing_orders`).
+what is left of their strategy's book (`core.order_kinds.reducing_orders`).
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import msgspec
 from core.commands import ProposeAmend, ProposeCancel, ProposeOrder
 from core.events import AmendRejected, Event, OrderDenied, TimerFired
 from core.instruments import Instrument
+from core.order_kinds.reducing_orders import ReducingOrders
 from core.orders import Order, OrderTerms
 from core.portfolio import Portfolio
 from core.ports import Clock, IdSource
-from core.reducing_orders import ReducingOrders
 from core.working import WorkingOrders
 
 DEADLINE = "deadline"

@@ -18,8 +18,8 @@ from core.events import (
     OrderTriggered,
     PositionLiquidated,
 )
-from core.extremes import TapeExtremes
 from core.instruments import Instrument
+from core.market.extremes import TapeExtremes
 from core.trade_log import TradeLog
 from core.working import WorkingOrders
 

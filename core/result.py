@@ -17,11 +17,11 @@ import numpy as np
 from core.config import resolved_yaml
 from core.errors import InvariantBroken
 from core.events import OrderFilled
-from core.extremes import TapeExtremes
+from core.market.extremes import TapeExtremes
+from core.market.price_paths import PricePath
 from core.metrics.equity import EquityCurve
 from core.metrics.record import RunRecord
 from core.metrics.underwater import drawdown_of
-from core.price_paths import PricePath
 from core.report.export import (
     FILL_TIMES,
     ORDER_TIMES,

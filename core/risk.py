@@ -13,10 +13,11 @@ from decimal import Decimal
 
 import msgspec
 
-from core.account_margin import AccountMargin
+from core.account.drawdown import Drawdown
+from core.account.equity_mirror import EquityMirror
+from core.account.headroom import INFINITE, Headroom
+from core.account.margin_needs import AccountMargin
 from core.commands import AmendOrder, CancelOrder, ProposeAmend, ProposeCancel, ProposeOrder, SubmitOrder
-from core.drawdown import Drawdown
-from core.equity_mirror import EquityMirror
 from core.events import (
     AmendRejected,
     Event,
@@ -26,7 +27,6 @@ from core.events import (
     TradingHalted,
     TradingResumed,
 )
-from core.headroom import INFINITE, Headroom
 from core.moments import MINUTE_NS
 from core.orders import Order, OrderStatus, OrderTerms, closes_only
 from core.portfolio import Portfolio

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from typing import TextIO
 
-from core.cli_arguments import VERBS, check_run, parse_run, parse_verb, unknown_verb
+from core.command_line.arguments import VERBS, check_run, parse_run, parse_verb, unknown_verb
 from core.errors import AnyclockError, DataError, InvariantBroken, UsageError
 
 INTERRUPTED = 130
@@ -56,12 +56,12 @@ def _dispatch(arguments: list[str]) -> int:
     if arguments and not arguments[0].startswith("-"):
         if arguments[0] not in VERBS:
             raise UsageError(unknown_verb(arguments[0]))
-        from core.cli_verbs import run_verb
+        from core.command_line.verbs import run_verb
 
         return run_verb(arguments[0], parse_verb(arguments[0], arguments[1:]))
     options = parse_run(arguments)
     check_run(options)
-    from core.cli_run import run_config
+    from core.command_line.runs import run_config
 
     return run_config(options, arguments)
 

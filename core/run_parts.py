@@ -12,7 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from core.account_margin import AccountMargin, VenueTerms
+from core.account.known_fees import KnownFees
+from core.account.margin_needs import AccountMargin, VenueTerms
 from core.bus import Bus
 from core.commands import (
     COMMANDS,
@@ -49,22 +50,21 @@ from core.events import (
     TradingResumed,
 )
 from core.execution import KEPT_EVENTS, ExecutionEngine
-from core.hearing import hearings
+from core.hosting.hearing import hearings
+from core.hosting.warm_up import past_events
 from core.ids import CountedIds
 from core.journal import Journal
-from core.known_fees import KnownFees
+from core.market.price_series import Prices
+from core.market.tape_events import KIND_OF
 from core.moments import MINUTE_NS
 from core.outside import Outside
 from core.plan import Key, Plan
 from core.portfolio import Portfolio
 from core.ports import Clock
-from core.price_series import Prices
 from core.recording import Recording
 from core.risk import Limits, RiskEngine
 from core.strategy_host import EVENTS, HostedStrategy, StrategyHost, StrategySpec, load_strategy
 from core.tape import Rows
-from core.tape_events import KIND_OF
-from core.warm_up import past_events
 from core.working import WorkingOrders
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from core.events import FundingPaid, PositionLiquidated
 from core.orders import Order, OrderStatus
 from core.report.plain_text import iso
-from core.silence import why_silent
+from core.story.silence import why_silent
 
 if TYPE_CHECKING:
     from core.metrics.equity import EquityCurve

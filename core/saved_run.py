@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import DataError
+from core.market.price_paths import price_paths
 from core.plan import Plan
-from core.price_paths import price_paths
 from core.report.manifest import fields_after, fields_before
 from core.report.run_folder import RunFolder, Status
 from core.result import RunResult, make_result, write_result

@@ -13,7 +13,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from typing import Any
 
-from core.book_window import opener
 from core.errors import StrategyError
 from core.events import (
     Bar,
@@ -27,11 +26,12 @@ from core.events import (
     TimerFired,
     TradeTick,
 )
-from core.hosted_strategy import HostedStrategy, StrategySpec
+from core.hosting.book_window import opener
+from core.hosting.fault import FAULTS, is_cancel_of_the_run, moment_of, place_of, text_of
+from core.hosting.hosted_strategy import HostedStrategy, StrategySpec
+from core.hosting.loading import load_strategy
+from core.hosting.signals import BadSignal, read_answer
 from core.ports import BookProvider, Clock
-from core.signals import BadSignal, read_answer
-from core.strategy_fault import FAULTS, is_cancel_of_the_run, moment_of, place_of, text_of
-from core.strategy_loading import load_strategy
 
 ANSWER_SECONDS = 30.0
 """Wall time an async strategy may take for one answer. A guess: longer than any sane await, shorter than patience."""

@@ -12,7 +12,7 @@
   and funding, seen at: the prices of the trade's own fills; high and low of each bar that opened at or after the last
   fill; the close (alone) of the bar in which that fill fell, because its high and low may be older than the fill. A bar
   during which the trade ended adds nothing beyond the exit price. Where the data have more than bars, what tells
-  instead of them is in `core/extremes.py`.
+  instead of them is in `core/market/extremes.py`.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ import msgspec
 
 from core.errors import InvariantBroken
 from core.events import Bar, FillKey, FundingPaid, OrderFilled, PositionLiquidated, PositionSide, Side
-from core.extremes import TapeExtremes
 from core.instruments import Instrument
+from core.market.extremes import TapeExtremes
 from core.orders import ZERO, Order
 from core.trade import CENT, LEDGER, Book, Trade, fee_in_quote, percent
 

@@ -10,12 +10,12 @@ from typing import Literal
 
 import msgspec
 
-from core.collateral import DatedCollateral
+from core.account.collateral import DatedCollateral
+from core.account.fee_tables import VenueFees
 from core.events import TimeInForce
-from core.fee_tables import VenueFees
 from core.margin import DatedTiers
+from core.market.price_filters import PercentPrice, PriceLimit, PriceRange
 from core.notation import Timestamp
-from core.price_filters import PercentPrice, PriceLimit, PriceRange
 
 Native = Literal["oco", "trailing_bps", "trailing_distance"]
 """What some venues do by themselves and the execution engine does for the others. Nobody's iceberg is used."""
@@ -130,7 +130,7 @@ class VenueRules(msgspec.Struct, frozen=True):
     amend_below_filled: Literal["cancel", "reject"]
     order_margin: Literal["notional", "notional_and_fees"]
     errors: dict[str, ErrorAnswer]
-    """By case, the names of `sim.validation`. A case that is missing here is answered by its wider one there."""
+    """By case, the names of `sim.order_entry.validation`; one that is missing is answered by its wider one there."""
     expiry_words: dict[str, str] = {}
     """Our reason of an expiry or a cancel to the venue's word for it."""
     status_words: dict[str, str] = {}

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from heapq import merge
 from itertools import chain
 
+from core.market.tape_events import BATCH, TapeStreams
 from core.tape import Rows
-from core.tape_events import BATCH, TapeStreams
 from live.inbox import LiveInbox, not_before
 from live.time_source import Rank, TimeSource
 

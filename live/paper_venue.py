@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from core.errors import InvariantBroken
 from core.events import Event
-from core.strategy_fault import endless
+from core.hosting.fault import endless
 from live.inbox import LiveInbox, not_before
 from live.time_source import NEVER, Rank, TimeSource
 

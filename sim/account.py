@@ -28,9 +28,9 @@ from core.margin import (
     order_margin_with_fees,
 )
 from core.orders import OrderTerms, closes_only
-from sim.collateral import Prices, SharedCollateral
-from sim.order_holds import OrderHolds
-from sim.venue_position import MarkOf, PositionKey, VenuePosition, locked
+from sim.ledger.collateral import Prices, SharedCollateral
+from sim.ledger.order_holds import OrderHolds
+from sim.ledger.venue_position import MarkOf, PositionKey, VenuePosition, locked
 
 ZERO = Decimal(0)
 CENT = Decimal("0.00000001")

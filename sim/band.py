@@ -22,7 +22,7 @@ from typing import Any
 import msgspec
 
 from core.errors import UsageError
-from sim.book_market import FINEST
+from sim.books.book_market import FINEST
 from sim.markets import PRESET_OF
 from sim.models import OPTIMISTIC_PRESET, PRESETS, Models, SimulationConfig, SymbolModels, choose
 from sim.models.bars import BarModel

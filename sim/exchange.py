@@ -17,13 +17,13 @@ from core.moments import INF
 from core.orders import ACCEPTED, PENDING_TRIGGER, OrderStatus
 from core.venue_rules import Request, VenueRules
 from sim.account import VenueAccount
-from sim.admission import Admission, Stamp
-from sim.amendment import amend
-from sim.arrival import close_whole, work_out
-from sim.books import Books
+from sim.books.books import Books
 from sim.matching import AnyMarket, Emit, Matching
 from sim.models.rate_limits import RateLimitModel
-from sim.validation import Refusal
+from sim.order_entry.admission import Admission, Stamp
+from sim.order_entry.amendment import amend
+from sim.order_entry.arrival import close_whole, work_out
+from sim.order_entry.validation import Refusal
 from sim.venue_order import OwnerKeys, VenueOrder
 
 SECOND_NS = 1_000_000_000

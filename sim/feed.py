@@ -1,6 +1,6 @@
 """Tapes as market data in a simulation: decoded batches of what the inside hears, for the world to hand on.
 
-The venue reads the same columns its own way (`sim.bar_cursor`) and never hands a row to the inside.
+The venue reads the same columns its own way (`sim.bars.bar_cursor`) and never hands a row to the inside.
 """
 
 from __future__ import annotations
@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from core.events import MarketEvent
+from core.market.tape_events import TapeStreams
 from core.moments import INF
 from core.tape import Rows
-from core.tape_events import TapeStreams
 
 
 class SimFeed:

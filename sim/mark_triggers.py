@@ -11,9 +11,9 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from core.moments import INF
-from sim.mark_path import NEVER, PriceTrack, Reached
-from sim.settlement import Settlement
-from sim.trailing import Trail
+from sim.bars.trailing import Trail
+from sim.ledger.settlement import Settlement
+from sim.marks.mark_path import NEVER, PriceTrack, Reached
 from sim.venue_order import VenueOrder
 
 

@@ -7,11 +7,11 @@ from typing import Any
 
 from core.instruments import Instrument
 from core.tape import Rows
-from sim.bar_market import BarMarket
-from sim.book_market import FINEST, BookMarket
-from sim.books import Books
+from sim.bars.bar_market import BarMarket
+from sim.books.book_market import FINEST, BookMarket
+from sim.books.books import Books
+from sim.books.print_market import PrintMarket
 from sim.models import Models
-from sim.print_market import PrintMarket
 
 COMPILED_FROM = 5_000
 """Rows of book tapes from which loading the compiled kernel (a second) is worth its while: a row of a deep book costs a
@@ -23,7 +23,7 @@ def books_over(tapes: Sequence[Rows]) -> Books:
     """Empty books; compiled where there is enough to read. Either way the same bytes come out."""
     if sum(len(tape) for tape in tapes if tape.kind in FINEST) < COMPILED_FROM:
         return Books()
-    from sim.compiled import kernel
+    from sim.books.compiled import kernel
 
     return Books(kernel())
 

@@ -25,15 +25,15 @@ from core.moments import INF
 from core.orders import ACCEPTED, FILLED, OrderStatus
 from core.venue_rules import VenueRules
 from sim.account import VenueAccount
-from sim.admission import Admission
-from sim.arrival import close_whole
-from sim.bar_market import BarMarket
-from sim.book_market import BookMarket
-from sim.books import Books
-from sim.charges import Charges
+from sim.bars.bar_market import BarMarket
+from sim.books.book_market import BookMarket
+from sim.books.books import Books
+from sim.ledger.charges import Charges
+from sim.ledger.settlement import Settlement
 from sim.linked_orders import LinkedOrders
 from sim.mark_triggers import MarkTriggers
-from sim.settlement import Settlement
+from sim.order_entry.admission import Admission
+from sim.order_entry.arrival import close_whole
 from sim.venue_order import Cause, EventKeys, VenueOrder
 
 # By their own names: reading a member off an enum's class costs ten times as much.

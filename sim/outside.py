@@ -16,20 +16,20 @@ from core.outside import Outside
 from core.plan import Plan
 from core.ports import DataFeed, Gateway
 from core.tape import Rows
-from sim.bar_cursor import TapeCursor
-from sim.books import Books
+from sim.bars.bar_cursor import TapeCursor
+from sim.bars.push_cursor import PushCursor
+from sim.books.books import Books
+from sim.books.own_books import OwnBooks
 from sim.clock import SimClock
-from sim.contracts import account_for, said_of_contracts, settle
 from sim.exchange import ExecutionSimulator
-from sim.fee_words import said_of_fees
 from sim.feed import SimFeed
 from sim.feed_legs import FeedLegs
 from sim.gateway import Line, SimGateway
+from sim.ledger.contracts import account_for, said_of_contracts, settle
+from sim.ledger.fee_words import said_of_fees
 from sim.markets import books_over, market_of, preset_of
 from sim.models import PRESETS, Models, assumptions, choose
 from sim.models.latency import ConstantLatency, FeedDerivedLatency
-from sim.own_books import OwnBooks
-from sim.push_cursor import PushCursor
 from sim.reference_prices import ReferencePrices
 from sim.world import World
 

@@ -6,8 +6,8 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from decimal import Decimal
 
-from sim.admission import PriceKind
-from sim.settlement import Settlement
+from sim.ledger.settlement import Settlement
+from sim.order_entry.admission import PriceKind
 
 Row = tuple[int, PriceKind, str, Decimal]
 """Engine time, kind, symbol, price."""

@@ -13,9 +13,9 @@ from typing import Literal, Protocol
 import msgspec
 
 from core.errors import ConfigError, DataError, InvariantBroken, Problem, UsageError
-from sim.scenario_compare import ActualEvent, ActualState, Difference, compare
-from sim.scenario_format import ModelsReader, Scenario, load_scenario
-from sim.scenario_print import line_of, result_json, result_lines
+from sim.scenarios.compare import ActualEvent, ActualState, Difference, compare
+from sim.scenarios.format import ModelsReader, Scenario, load_scenario
+from sim.scenarios.print import line_of, result_json, result_lines
 
 __all__ = ["Ran", "Scenario", "Writer", "run_files"]
 

@@ -18,11 +18,11 @@ from operator import length_hint
 
 from core.errors import InvariantBroken
 from core.events import Event
+from core.hosting.fault import endless
+from core.market.tape_events import RECEIVED
 from core.moments import INF
 from core.ports import InboxStatistics
-from core.strategy_fault import endless
-from core.tape_events import RECEIVED
-from sim.books import Books
+from sim.books.books import Books
 from sim.clock import SimClock
 from sim.exchange import ExecutionSimulator
 from sim.feed import SimFeed

@@ -11,11 +11,11 @@ import msgspec
 
 from adapters.sources import Brackets, Source
 from core.config import ConfigKeys
-from core.decode import fields_of, unwrapped
-from core.encode import to_plain
-from core.yaml_nodes import Node
+from core.settings.decode import fields_of, unwrapped
+from core.settings.encode import to_plain
+from core.settings.yaml_nodes import Node
 from sim.models import SimulationConfig
-from sim.scenario_market import InstrumentSpec
+from sim.scenarios.market import InstrumentSpec
 
 ELSEWHERE: dict[str, Any] = {
     "simulation": SimulationConfig,

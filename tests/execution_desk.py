@@ -16,11 +16,11 @@ from core.events import (
     OrderSubmitted,
 )
 from core.execution import ExecutionEngine
+from core.hosting.signals import read_answer
 from core.ids import CountedIds
 from core.instruments import Instrument
 from core.orders import OrderTerms
 from core.portfolio import Portfolio
-from core.signals import read_answer
 from core.working import WorkingOrders
 from sim.clock import SimClock
 

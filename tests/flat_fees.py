@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from core.tariff import BEGINNING, FeeSchedule, FeeSpan, TierRates
+from core.account.tariff import BEGINNING, FeeSchedule, FeeSpan, TierRates
 
 
 def flat(maker: Decimal, taker: Decimal) -> FeeSchedule:

@@ -12,10 +12,10 @@ from functools import cache
 from typing import Any
 
 from adapters.venues import load_rules
-from sim import kernel
+from sim.books import kernel
 from sim.scenario import Ran
-from sim.scenario_format import read_scenario
-from sim.scenario_run import read_models, run_one
+from sim.scenarios.format import read_scenario
+from sim.scenarios.run import read_models, run_one
 
 Row = dict[str, Any]
 KINDS = ("depth", "quotes", "trades", "l3")

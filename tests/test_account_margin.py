@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.venues import load_brackets
-from core.account_margin import AccountMargin, VenueTerms
+from core.account.margin_needs import AccountMargin, VenueTerms
 from core.events import OrderAccepted, OrderFilled, OrderSubmitted, PositionSide
 from core.instruments import Instrument
 from core.margin import ContractTerms, Tier, known_to, maintenance_margin, tiers_at

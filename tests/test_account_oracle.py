@@ -13,8 +13,8 @@ import pytest
 
 from account_oracle import Account, Oracle
 from adapters.venues import load_rules
-from sim.scenario_format import read_scenario
-from sim.scenario_run import read_models, run_one
+from sim.scenarios.format import read_scenario
+from sim.scenarios.run import read_models, run_one
 
 D = Decimal
 RATES = [D("0.005"), D("0.01"), D("0.025")]

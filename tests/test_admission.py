@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from adapters.venues import VENUES, load_rules
 from core.instruments import Instrument
+from core.market.price_filters import PercentPrice, PriceLimit, PriceRange
 from core.orders import OrderStatus, OrderTerms
-from core.price_filters import PercentPrice, PriceLimit, PriceRange
 from sim.account import VenueAccount
-from sim.admission import Admission
 from sim.open_orders import OpenOrders
-from sim.price_bounds import highest_buy, lowest_sell, tolerated
+from sim.order_entry.admission import Admission
+from sim.order_entry.price_bounds import highest_buy, lowest_sell, tolerated
 from sim.reference_prices import ReferencePrices
 from sim.venue_order import VenueOrder
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.bar_aggregator import BarAggregator
 from core.events import Bar, TradeTick
+from core.market.bar_aggregator import BarAggregator
 
 N = 100
 """Length of a bar in these tests, ns."""

@@ -27,10 +27,10 @@ from typing import Any
 import pyarrow as arrow
 import pytest
 
-from core.bar_aggregator import BarAggregator
 from core.events import Bar, TradeTick
+from core.market.bar_aggregator import BarAggregator
+from core.market.tape_events import batches
 from core.tape import Rows
-from core.tape_events import batches
 from recorded import read, recorded
 
 MINUTE = 60_000_000_000

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sim.bar_path import BarPath, Segment
+from sim.bars.bar_path import BarPath, Segment
 from sim.models.bars import PathKind, path_of
 
 D = 60

@@ -170,7 +170,7 @@ def test_a_process_without_a_result_stops_the_benchmark_with_what_it_said() -> N
 
 def test_a_stage_is_found_by_the_file_at_work(capsys: pytest.CaptureFixture[str]) -> None:
     # 3 + 1 CPU seconds over 4 wakes and a million rows: 75 %, 3,000 ns a row, 750,000 µs a wake; a third of each.
-    spent = {"sim/exchange.py": 2.0, "sim/models/queue.py": 1.0, "sim/kernel.py": 1.0}
+    spent = {"sim/exchange.py": 2.0, "sim/models/queue.py": 1.0, "sim/books/kernel.py": 1.0}
     book_worker.print_stages(spent, 1_000_000, 4, 2)
     assert capsys.readouterr().out.splitlines()[-2:] == [
         "| simulated venue | 75.0% | 3000 | 750000.0 |",

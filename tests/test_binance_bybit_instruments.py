@@ -19,14 +19,14 @@ from adapters.http import JsonReader
 from adapters.remote_source import Line
 from adapters.sources import source_of
 from adapters.venues import load_rules
-from core.decode import decode
-from core.encode import to_plain, to_yaml
 from core.errors import Problem, UsageError
+from core.settings.decode import decode
+from core.settings.encode import to_plain, to_yaml
+from core.settings.yaml_nodes import parse
 from core.venue_rules import DatedInstrument
-from core.yaml_nodes import parse
 from loopback import Loopback, Naps, everywhere, listening
 from recorded_answers import body_of, fixtures, json_gz
-from sim.scenario_market import InstrumentSpec
+from sim.scenarios.market import InstrumentSpec
 
 MS = 1_000_000
 ANSWERS = {

@@ -8,8 +8,8 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 
-from core.book_window import BookWindow, opener
 from core.errors import UsageError
+from core.hosting.book_window import BookWindow, opener
 from core.market_view import MarketView, SymbolView
 
 BIDS = [(99.5, 2.0), (99.0, 4.0), (98.0, 1.0)]

@@ -14,10 +14,10 @@ import pytest
 from core.errors import DataError
 from core.tape import COLUMNS, Kind, Tape
 from random_books import Row, run, scenario
-from sim.book_rows import Source, merged
-from sim.books import LEVELS, SLOTS
-from sim.chunk_shelf import KEPT, ChunkShelf
-from sim.kernel_state import TRADE
+from sim.books.book_rows import Source, merged
+from sim.books.books import LEVELS, SLOTS
+from sim.books.chunk_shelf import KEPT, ChunkShelf
+from sim.books.kernel_state import TRADE
 
 D = Decimal
 

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from adapters.venues import VENUES, load_rules
 from core.instruments import Instrument
+from core.market.price_filters import PercentPrice
 from core.orders import OrderTerms
-from core.price_filters import PercentPrice
-from sim.clear_bounds import ClearBounds
-from sim.validation import Known, first_failure
+from sim.order_entry.clear_bounds import ClearBounds
+from sim.order_entry.validation import Known, first_failure
 
 D = Decimal
 RULES = {name: load_rules(name) for name in VENUES}

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from command_line import FILES, REPOSITORY, SHORT, CommandLine, Finished, environment, program, strategy_set
-from core.cli_arguments import VERBS
-from core.progress import Progress, line, wants_lines
+from core.command_line.arguments import VERBS
+from core.command_line.progress import Progress, line, wants_lines
 
 HEAVY = ("numpy", "pandas", "pyarrow", "aiohttp", "ccxt", "numba", "asyncio", "anyio")
 

@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.venues import load_collateral
-from core.account_margin import AccountMargin, VenueTerms
-from core.collateral import (
+from core.account.collateral import (
     AssetPrice,
     CollateralRatios,
     CollateralTerms,
@@ -24,14 +23,15 @@ from core.collateral import (
     shared_liquidation_price,
     terms_of,
 )
+from core.account.margin_needs import AccountMargin, VenueTerms
 from core.events import OrderFilled
 from core.instruments import Instrument
 from core.margin import ContractTerms, Tier
 from core.portfolio import Portfolio
 from core.working import WorkingOrders
 from sim.account import VenueAccount
-from sim.collateral import SharedCollateral
-from sim.maintenance import Maintenance
+from sim.ledger.collateral import SharedCollateral
+from sim.ledger.maintenance import Maintenance
 
 D = Decimal
 BTC = Instrument(venue="v", symbol="BTCUSDT", tick=D("0.1"), step=D("0.001"), base="BTC", quote="USDT")

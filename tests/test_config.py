@@ -25,8 +25,8 @@ from core.config import (
 )
 from core.errors import ConfigError
 from core.notation import Millis
-from core.overrides import override
-from core.yaml_nodes import Node, parse
+from core.settings.overrides import override
+from core.settings.yaml_nodes import Node, parse
 
 GOOD = """\
 run: {name: quickstart, seed: 7, results: runs}

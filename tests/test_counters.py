@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.venues import load_rules
-from core.decode import decode
 from core.notation import interval_ns
-from core.yaml_nodes import parse
-from sim.counters import Counters
+from core.settings.decode import decode
+from core.settings.yaml_nodes import parse
 from sim.models import SimulationConfig
 from sim.models.rate_limits import NoRateLimits, VenueRateLimits
+from sim.order_entry.counters import Counters
 
 S = 10**9
 APRIL_2026 = 1_775_088_000 * S

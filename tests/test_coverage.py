@@ -8,9 +8,9 @@ import pytest
 
 from core.compose import compose
 from core.config import RunSection
-from core.coverage import check_grid, cover
 from core.errors import DataError
 from core.instruments import Instrument
+from core.market.coverage import check_grid, cover
 from core.plan import Plan
 from core.result import RunResult, make_result
 from core.tape import LAST, SNAPSHOT, Gap

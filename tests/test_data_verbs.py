@@ -19,8 +19,8 @@ from adapters.cache import QUARANTINE
 from adapters.files import FileSource
 from adapters.tape_file import open_tape
 from command_line import CommandLine
+from core.market.price_filters import PercentPrice
 from core.moments import DAY_NS
-from core.price_filters import PercentPrice
 from core.venue_rules import DatedInstrument
 from fake_fetcher import MAY_4, MINUTE, TRADES_A_DAY, FakeFetcher, loaded, rows_in, rows_of
 

@@ -15,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as some
 from msgspec import Meta
 
-from core.decode import Interval, Millis, NonNegativeMillis, Timestamp, decode
-from core.encode import to_plain, to_yaml
 from core.errors import Problem
-from core.yaml_nodes import parse, read
+from core.settings.decode import Interval, Millis, NonNegativeMillis, Timestamp, decode
+from core.settings.encode import to_plain, to_yaml
+from core.settings.yaml_nodes import parse, read
 
 
 def decoded(text: str, kind: Any) -> Any:

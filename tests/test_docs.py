@@ -9,7 +9,7 @@ import pytest
 
 from config_keys import Section, sections
 from core.compose import check
-from core.signals import ALIASES, CHOICES, KEYS
+from core.hosting.signals import ALIASES, CHOICES, KEYS
 from document import PAGES, REPOSITORY
 from sim.backtester import Backtester
 

@@ -7,9 +7,9 @@ from decimal import Decimal
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from core.account.drawdown import Drawdown
+from core.account.equity_mirror import EquityMirror
 from core.bus import Bus
-from core.drawdown import Drawdown
-from core.equity_mirror import EquityMirror
 from core.events import Bar, OrderFilled
 from core.portfolio import Portfolio
 from tests.test_portfolio import LINEAR, fill

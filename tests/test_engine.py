@@ -20,7 +20,7 @@ from core.compose import compose
 from core.engine import HOST, Engine
 from core.errors import RunOver, StrategyError, UsageError
 from core.events import Bar, OrderAccepted, OrderCanceled, OrderFilled, RunEnded, RunStarted, Signal
-from core.signals import BadSignal
+from core.hosting.signals import BadSignal
 from sim import clock as clock_module
 from tiny_run import MINUTE, SECOND, START, Script, engine_of, flat, plan_of
 

@@ -11,13 +11,13 @@ import pytest
 
 from command_line import CommandLine
 from core.errors import UsageError
-from core.explain import explain, explain_json
-from core.fill_words import CANCELED, EXPIRED, RULES, WALK, rule_words
 from core.journal import HEAD, MAGIC
+from core.story.explain import explain, explain_json
+from core.story.fill_words import CANCELED, EXPIRED, RULES, WALK, rule_words
 from core.tape import LAST, SNAPSHOT
 from sim.backtester import Backtester
-from sim.scenario_words import CANCEL_REASONS, EXPIRE_REASONS
-from sim.scenario_words import RULES as FILL_RULES
+from sim.scenarios.words import CANCEL_REASONS, EXPIRE_REASONS
+from sim.scenarios.words import RULES as FILL_RULES
 from tick_run import depth, tick_plan, ticks
 from tiny_run import START, Script, flat, plan_of
 

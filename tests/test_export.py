@@ -17,11 +17,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import DataError, InvariantBroken, UsageError
+from core.market.price_paths import PricePath
 from core.metrics.catalogue import METRICS
 from core.metrics.equity import EquityCurve
 from core.metrics.monthly import monthly_returns
 from core.orders import OrderStatus
-from core.price_paths import PricePath
 from core.report.atomic_file import write_atomically
 from core.report.export import equity_csv, fills_csv, orders_csv, trades_csv, trades_json
 from core.report.page import report_html

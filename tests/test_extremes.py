@@ -8,8 +8,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.extremes import TapeExtremes
-from core.price_series import LookedUp
+from core.market.extremes import TapeExtremes
+from core.market.price_series import LookedUp
 from core.result import make_result
 from core.tape import Tape
 from tick_run import MS, depth, quotes, tick_plan, ticks, trades

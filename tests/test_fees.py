@@ -15,18 +15,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.venues import VENUES, load_rules
+from core.account.fee_tables import BY_VOLUME, FeeTable, Promotion, VenueFees
+from core.account.tariff import BEGINNING, NEVER, FeeSchedule, FeeSpan, Tariff, TierRates
 from core.band import run_band
 from core.compose import read_plan
 from core.config import resolved_yaml
 from core.errors import ConfigError, UsageError
 from core.events import OrderAccepted, OrderDenied, OrderFilled
-from core.fee_tables import BY_VOLUME, FeeTable, Promotion, VenueFees
 from core.moments import DAY_NS
 from core.notation import timestamp_ns, timestamp_text
 from core.parity import compare, record
 from core.plan import Plan
 from core.result import make_result
-from core.tariff import BEGINNING, NEVER, FeeSchedule, FeeSpan, Tariff, TierRates
 from flat_fees import flat
 from random_trader import RandomTrader
 from tiny_run import MINUTE, START, Script, plan_of, run_of

@@ -12,7 +12,7 @@ import pytest
 from benchmarks.fidelity_scores import Fates, closer, interval, score
 from benchmarks.fidelity_truth import ASK, BID, DEPTH, PRINT, Hit, Raw, Resting, Truth, hits_of, replayed, rows_of
 from benchmarks.fidelity_twins import Desk, batched, exposure, own_left
-from sim import kernel
+from sim.books import kernel
 from sim.models.queue import L3Queue, MatchedQueue, NoQueue, PowerQueue, QueueModel, RiskAverseQueue
 
 FOREVER_MS = 10**15
@@ -292,7 +292,7 @@ def test_a_matched_queue_forgets_the_oldest_growth_when_it_cannot_remember_more(
 
 
 def test_matched_queues_are_the_same_compiled() -> None:
-    from sim import compiled
+    from sim.books import compiled
 
     for _, happens, hits, _, _ in STORIES:
         truth = replay(row(1, 3, "created", 20), *happens, row(9, 3, "deleted", 0), hits=hits)

@@ -17,10 +17,10 @@ from adapters import times
 from adapters.decimals import Decimals
 from adapters.files import FileSource
 from adapters.sources import Source
-from core.decode import decode
 from core.errors import DataError, Problem
+from core.settings.decode import decode
+from core.settings.yaml_nodes import parse
 from core.tape import Gap, Tape
-from core.yaml_nodes import parse
 
 MINUTE = 60_000_000_000
 T0_MS = 1_735_689_480_000

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from command_line import SHORT, Finished, environment
+from core.command_line.progress import Progress
 from core.errors import DataError
 from core.log import RunLog
-from core.progress import Progress
 
 resource = pytest.importorskip("resource", reason="this system has no limits on a file's size")
 LONG = ("--set", "data[0].source.days=30")

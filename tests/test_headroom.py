@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.account_margin import AccountMargin, VenueTerms
+from core.account.headroom import Headroom
+from core.account.margin_needs import AccountMargin, VenueTerms
 from core.commands import ProposeOrder, SubmitOrder
 from core.events import Event, OrderAccepted, OrderDenied, OrderFilled, OrderSubmitted
-from core.headroom import Headroom
 from core.instruments import Instrument
 from core.margin import Tier
 from core.orders import Order, OrderTerms

@@ -10,7 +10,7 @@ import pytest
 from config_text import load_config_text
 from core.config import StrategySection
 from core.errors import ConfigError
-from core.hearing import Hearing, hearings, problems
+from core.hosting.hearing import Hearing, hearings, problems
 from tick_run import tick_plan, trades
 from tiny_run import flat, tape_of
 

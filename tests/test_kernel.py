@@ -12,14 +12,14 @@ import pytest
 
 import random_books
 from adapters.venues import load_rules
-from sim import kernel, kernel_state
-from sim.kernel_math import natural_log, power, two_to
-from sim.kernel_triggers import share_of
+from sim.books import kernel, kernel_state
+from sim.books.kernel_math import natural_log, power, two_to
+from sim.books.kernel_triggers import share_of
 from sim.models.queue import Log2Queue, LogQueue, Power2Queue, Power3Queue, PowerQueue, RiskAverseQueue
 from sim.scenario import Ran
-from sim.scenario_format import load_scenario
-from sim.scenario_print import result_json
-from sim.scenario_run import read_models, run_one
+from sim.scenarios.format import load_scenario
+from sim.scenarios.print import result_json
+from sim.scenarios.run import read_models, run_one
 
 SCENARIOS = Path(__file__).parent / "scenarios"
 rules_of = cache(load_rules)
@@ -28,7 +28,7 @@ rules_of = cache(load_rules)
 @pytest.fixture(scope="session")
 def compiled() -> Any:
     """The compiled kernel; compiling it takes half a minute once, later it comes from its cache."""
-    from sim.compiled import kernel as build
+    from sim.books.compiled import kernel as build
 
     return build()
 

@@ -18,9 +18,9 @@ from live.clock import LiveClock
 from live.feed import TapedFeed
 from live.inbox import LiveInbox, not_before
 from live.time_source import NEVER, JumpTime, Rank
-from sim.bar_cursor import TapeCursor
+from sim.bars.bar_cursor import TapeCursor
+from sim.bars.push_cursor import PushCursor
 from sim.clock import SimClock
-from sim.push_cursor import PushCursor
 
 MINUTE = 60_000_000_000
 

@@ -13,8 +13,8 @@ from core.margin import ContractTerms, tiers_of
 from core.margin import WrittenTier as Row
 from core.moments import INF
 from sim.account import VenueAccount
-from sim.maintenance import Maintenance
-from sim.mark_path import LOOK_ROWS, PriceTrack
+from sim.ledger.maintenance import Maintenance
+from sim.marks.mark_path import LOOK_ROWS, PriceTrack
 
 D = Decimal
 MINUTE = 60_000_000_000

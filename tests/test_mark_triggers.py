@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.venues import load_rules
-from sim import mark_path
-from sim.mark_path import NEVER, PriceTrack, track_of
-from sim.scenario_format import read_scenario
-from sim.scenario_run import read_models, run_one
-from sim.trailing import Trail
+from sim.bars.trailing import Trail
+from sim.marks import mark_path
+from sim.marks.mark_path import NEVER, PriceTrack, track_of
+from sim.scenarios.format import read_scenario
+from sim.scenarios.run import read_models, run_one
 from test_settlement import marks
 
 D = Decimal

@@ -14,19 +14,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.compose import compose
-from core.decode import decode
 from core.errors import Problem
 from core.events import OrderFilled, OrderRejected
+from core.settings.decode import decode
+from core.settings.yaml_nodes import read
 from core.tape import Tape
-from core.yaml_nodes import read
-from sim.bar_cursor import TapeCursor
+from sim.bars.bar_cursor import TapeCursor
+from sim.bars.push_cursor import PushCursor
 from sim.feed_legs import FeedLegs
 from sim.gateway import Line
 from sim.models import BARS_PRESET, NOTHING, OPTIMISTIC_PRESET, SimulationConfig, assumptions, choose
 from sim.models.impact import NoImpact, SquareRootImpact
 from sim.models.latency import ConstantLatency, FeedDerivedLatency, LognormalLatency, NoLatency, RecordedLatency
 from sim.models.spread import FixedSpread, NoSpread
-from sim.push_cursor import PushCursor
 from tiny_run import IDEAL, MINUTE, START, Row, Script, Shelf, flat, plan_of, run_of, tape_of
 
 D = Decimal

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.equity_mirror import EquityMirror
+from core.account.equity_mirror import EquityMirror
 from core.errors import InvariantBroken
 from core.events import (
     BalanceChanged,

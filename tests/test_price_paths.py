@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.compose import read_plan
-from core.price_paths import STRETCHES_MAX, edges_of, price_paths
+from core.market.price_paths import STRETCHES_MAX, edges_of, price_paths
 from core.report.page import report_html
 from core.result import make_result
 from core.tape import LAST, SNAPSHOT

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from core.events import QuoteTick, TradeTick
-from core.price_series import PriceReader, Prices
+from core.market.price_series import PriceReader, Prices
 from core.tape import LAST, SNAPSHOT, Tape
 from tick_run import MS, depth, quotes, ticks, trades
 from tiny_run import MINUTE, START, VENUE, flat, tape_of

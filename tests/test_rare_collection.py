@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from core.rare_collection import YOUNG_MAXIMUM, collected_seldom
+from core.command_line.rare_collection import YOUNG_MAXIMUM, collected_seldom
 from tests.command_line import SHORT, CommandLine, strategy_set
 from tests.tiny_run import Script, flat, plan_of, run_of
 

@@ -12,9 +12,9 @@ from core.compose import compose, read_plan
 from core.parity import run_parity
 from core.run_parts import RunParts
 from recorded import books, first_lines, read, recorded
-from sim.books import Books
-from sim.compiled import kernel
-from sim.own_books import OwnBook
+from sim.books.books import Books
+from sim.books.compiled import kernel
+from sim.books.own_books import OwnBook
 
 LINES = 3_000
 CONFIG = """

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from core.errors import DataError, InvariantBroken, UsageError
 from sim.scenario import Ran, run_files
-from sim.scenario_compare import compare_events, compare_tree
-from sim.scenario_format import Scenario, read_scenario
-from sim.scenario_values import Absent, Exact, Near, Prefix, Wanted, milliseconds, plain
+from sim.scenarios.compare import compare_events, compare_tree
+from sim.scenarios.format import Scenario, read_scenario
+from sim.scenarios.values import Absent, Exact, Near, Prefix, Wanted, milliseconds, plain
 
 D = Decimal
 HEAD = 'name: two fills\nvenue: binance-usdm\ninstruments: {X: {tick: "0.1", step: "0.001"}}\n'

@@ -5,8 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from pathlib import Path
 
-from sim.scenario_format import Scenario, load_scenario, read_scenario
-from sim.scenario_values import Absent, Exact, Near, Prefix
+from sim.scenarios.format import Scenario, load_scenario, read_scenario
+from sim.scenarios.values import Absent, Exact, Near, Prefix
 
 D = Decimal
 

@@ -21,12 +21,12 @@ from core.instruments import Instrument
 from core.orders import OrderTerms
 from sim.account import VenueAccount
 from sim.scenario import Ran
-from sim.scenario_compare import compare, compare_events
-from sim.scenario_expected import ExpectedEvent
-from sim.scenario_format import load_scenario, read_scenario
-from sim.scenario_invariants import Witness
-from sim.scenario_run import read_models, run_one
-from sim.scenario_values import Exact, Wanted
+from sim.scenarios.compare import compare, compare_events
+from sim.scenarios.expected import ExpectedEvent
+from sim.scenarios.format import load_scenario, read_scenario
+from sim.scenarios.invariants import Witness
+from sim.scenarios.run import read_models, run_one
+from sim.scenarios.values import Exact, Wanted
 from sim.venue_order import VenueOrder
 
 D = Decimal

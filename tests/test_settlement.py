@@ -23,15 +23,15 @@ from core.portfolio import Portfolio
 from core.tape import Tape
 from flat_fees import flat
 from sim.account import VenueAccount
-from sim.bar_cursor import TapeCursor
-from sim.bar_market import BarMarket
+from sim.bars.bar_cursor import TapeCursor
+from sim.bars.bar_market import BarMarket
 from sim.exchange import ExecutionSimulator
-from sim.maintenance import Maintenance
-from sim.mark_basis import shifted
-from sim.mark_path import NEVER, Reached, fallback_of, track_of
+from sim.ledger.maintenance import Maintenance
+from sim.ledger.settlement import AdlRow, SettledSymbol, Settlement
+from sim.ledger.shares import NOBODY, Shares, split
+from sim.marks.mark_basis import shifted
+from sim.marks.mark_path import NEVER, Reached, fallback_of, track_of
 from sim.models import NOTHING
-from sim.settlement import AdlRow, SettledSymbol, Settlement
-from sim.shares import NOBODY, Shares, split
 from sim.venue_order import VenueOrder
 
 D = Decimal

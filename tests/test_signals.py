@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.events import Signal
-from core.signals import BadSignal, read_answer
+from core.hosting.signals import BadSignal, read_answer
 
 D = Decimal
 SYMBOLS = {"BTCUSDT": ("v", "BTCUSDT"), "v:BTCUSDT": ("v", "BTCUSDT"), "ETHUSDT": ("v", "ETHUSDT")}

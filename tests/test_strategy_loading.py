@@ -10,7 +10,7 @@ import pytest
 
 from core.compose import read_plan
 from core.errors import ConfigError, UsageError
-from core.strategy_loading import check_strategy, load_strategy
+from core.hosting.loading import check_strategy, load_strategy
 from tiny_run import Script, flat, plan_of, run_of
 
 CONFIG = """

@@ -98,7 +98,7 @@ async def test_a_run_over_stored_ticks_is_the_run_over_ticks_in_memory(
     """Book, prints and single marks, from the first row on or from 20 s behind it, in windows of 512 rows."""
     monkeypatch.setattr("sim.row_window.CHUNK", 512)
     monkeypatch.setattr("sim.row_window.KEPT", 64)
-    monkeypatch.setattr("core.price_series.CHUNK", 512)
+    monkeypatch.setattr("core.market.price_series.CHUNK", 512)
     tapes = market(3_000)
     expected = await result_of(*tapes, simulation=simulation, run=run)
 

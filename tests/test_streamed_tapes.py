@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from adapters.joined_tape import JoinedTape
 from adapters.tape_file import open_tape, write_tape
 from core.errors import DataError
-from core.price_series import PriceReader
+from core.market.price_series import PriceReader
+from core.market.tape_events import batches
 from core.tape import COLUMNS, LAST, NARROW, SNAPSHOT, Column, Gap, Kind, Rows, Tape
-from core.tape_events import batches
 from sim.feed_legs import FeedLegs
-from sim.mark_path import StreamedTrack
+from sim.marks.mark_path import StreamedTrack
 
 START = 10**18
 
@@ -274,7 +274,7 @@ def test_a_track_of_single_prices_answers_as_one_over_all_rows_would(
     """The price at any moment, by looking through all rows sorted by venue time; windows of 40 rows that keep 20."""
     monkeypatch.setattr("sim.row_window.CHUNK", 40)
     monkeypatch.setattr("sim.row_window.KEPT", 20)
-    monkeypatch.setattr("sim.mark_path.LOOK_ROWS", 5)
+    monkeypatch.setattr("sim.marks.mark_path.LOOK_ROWS", 5)
     tape = made("trades", 700, disorder=disorder)
     order = np.argsort(tape.columns["ts_venue"], kind="stable")
     times, prices = tape.columns["ts_venue"][order], tape.columns["price"][order]
@@ -292,7 +292,7 @@ def test_a_search_of_a_track_finds_what_a_search_over_all_rows_finds(monkeypatch
     """The first newer row at or above a price, looked for 5 rows at a time."""
     monkeypatch.setattr("sim.row_window.CHUNK", 40)
     monkeypatch.setattr("sim.row_window.KEPT", 20)
-    monkeypatch.setattr("sim.mark_path.LOOK_ROWS", 5)
+    monkeypatch.setattr("sim.marks.mark_path.LOOK_ROWS", 5)
     tape = made("trades", 300)
     times, prices = tape.columns["ts_venue"], tape.columns["price"]
     for level in (10_000, 900_000, 999_000):

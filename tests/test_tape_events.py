@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import core.tape_events as tape_events
+import core.market.tape_events as tape_events
 from core.errors import UsageError
 from core.events import Bar, BookUpdate, FundingRate, MarketEvent, MarkPrice, QuoteTick, TradeTick
+from core.market.tape_events import KINDS, TapeStreams, batches, merged
 from core.tape import LAST, SNAPSHOT, Tape
-from core.tape_events import KINDS, TapeStreams, batches, merged
 from tick_run import MS, depth, quotes, ticks, trades
 from tiny_run import MINUTE, START, VENUE, flat, tape_of
 

@@ -9,10 +9,10 @@ import pytest
 
 from adapters.venues import VENUES, load_rules
 from core.instruments import Instrument, decimals_of
+from core.market.price_filters import PercentPrice
 from core.orders import OrderTerms
-from core.price_filters import PercentPrice
-from sim.combinations import Combinations
-from sim.validation import WIDER, Known, answer_of, first_failure, refused
+from sim.order_entry.combinations import Combinations
+from sim.order_entry.validation import WIDER, Known, answer_of, first_failure, refused
 
 D = Decimal
 SPOT, USDM, LINEAR, BYBIT_SPOT = "binance-spot", "binance-usdm", "bybit-linear", "bybit-spot"

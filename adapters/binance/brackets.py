@@ -14,7 +14,7 @@ from adapters.http import WeightLimiter
 from adapters.kept_brackets import KeptBrackets, RemoteBrackets
 from adapters.remote_source import Line, key_of
 from core.errors import UsageError
-from core.yaml_nodes import SECRET_REFERENCE
+from core.settings.yaml_nodes import SECRET_REFERENCE
 
 VENUE = "binance-usdm"
 NO_KEY = (

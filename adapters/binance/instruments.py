@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from core.margin import DatedTiers, WrittenTier
-from core.price_filters import PercentPrice
+from core.market.price_filters import PercentPrice
 from core.venue_rules import DatedInstrument
 
 MS = 1_000_000

@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 from adapters.environment import from_environment
 from adapters.http import Refused, Signed
 from core.errors import UsageError, VenueError
-from core.yaml_nodes import SECRET_REFERENCE
+from core.settings.yaml_nodes import SECRET_REFERENCE
 
 KEY_HEADER = "X-MBX-APIKEY"
 RECV_WINDOW_MS = 5000

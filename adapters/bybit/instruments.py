@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from core.margin import DatedTiers, WrittenTier
-from core.price_filters import PriceLimit
+from core.market.price_filters import PriceLimit
 from core.venue_rules import DatedInstrument
 
 PERPETUAL = ("", "LinearPerpetual")

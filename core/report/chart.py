@@ -8,9 +8,9 @@ from html import escape
 
 import numpy as np
 
+from core.market.price_paths import PricePath
 from core.metrics.record import RunRecord
 from core.metrics.underwater import drawdown_of
-from core.price_paths import PricePath
 from core.report.panel import LEFT, WIDTH, Panel, TimeAxis, time_labels
 from core.report.plain_text import iso, plain, printable
 from core.trade import Trade

@@ -9,9 +9,9 @@ from math import prod
 from operator import attrgetter
 from typing import Any
 
+from core.market.price_paths import PricePath
 from core.metrics.monthly import Month, monthly_returns
 from core.metrics.record import RunRecord
-from core.price_paths import PricePath
 from core.report.chart import drawing
 from core.report.plain_text import printable
 from core.report.readable import render_summary

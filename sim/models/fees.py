@@ -9,11 +9,11 @@ from typing import Annotated
 
 import msgspec
 
-from core.fee_tables import BY_VOLUME, RateRow, VenueFees, laid_over, merged, with_rates
+from core.account.fee_tables import BY_VOLUME, RateRow, VenueFees, laid_over, merged, with_rates
+from core.account.tariff import BEGINNING, NEVER, NOTHING, Commission, FeeSchedule, FeeSpan, Rate, TierRates
 from core.moments import HOUR_NS
 from core.notation import Timestamp, timestamp_text
-from core.scalars import advice, nearest
-from core.tariff import BEGINNING, NEVER, NOTHING, Commission, FeeSchedule, FeeSpan, Rate, TierRates
+from core.settings.scalars import advice, nearest
 
 DISCOUNT = Decimal("0.25")
 """Off with `pay_in` where neither the file nor the venue says how much."""

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import msgspec
 
-from core.decode import NonNegativeMillis
+from core.settings.decode import NonNegativeMillis
 from sim.models.feed_latency import FeedDerivedLatency
 from sim.models.legs import Legs, Operation
 from sim.models.recorded_latency import RecordedLatency

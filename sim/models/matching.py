@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from core.decode import NonNegativeMillis
 from core.events import SelfTrade
+from core.settings.decode import NonNegativeMillis
 
 Share = Annotated[Decimal, msgspec.Meta(gt=0, le=1)]
 

@@ -10,8 +10,8 @@ from typing import Annotated
 
 import msgspec
 
-from core.decode import NonNegativeMillis
-from sim import kernel_queues, kernel_state
+from core.settings.decode import NonNegativeMillis
+from sim.books import kernel_queues, kernel_state
 
 Exponent = Annotated[float, msgspec.Meta(gt=0, le=16)]
 CREDIT_NS = 1_000_000_000

@@ -14,8 +14,8 @@ from typing import Any
 
 import msgspec
 
-from core.decode import NonNegativeMillis
 from core.errors import DataError
+from core.settings.decode import NonNegativeMillis
 from sim.models.legs import Legs, Operation
 
 Row = tuple[float, float, float]

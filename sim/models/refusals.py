@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
-from core.scalars import advice, nearest
+from core.settings.scalars import advice, nearest
 from core.venue_rules import VenueRules
 from sim.models import SimulationConfig
 from sim.models.queue import L3Queue

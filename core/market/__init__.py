@@ -1,0 +1,1 @@
+"""Market data inside: rows as events, larger bars, last prices, extremes, what the data cover."""

@@ -1,0 +1,1 @@
+"""Mark and index prices over time, by engine time."""

@@ -1,0 +1,1 @@
+"""What a venue asks of a request before it meets the market, and what it counts."""
