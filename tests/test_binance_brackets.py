@@ -244,7 +244,10 @@ def test_a_key_that_the_environment_does_not_have_is_told_by_its_name(
     assert KEY not in str(caught.value)
 
 
-@pytest.mark.parametrize("given", [(KEY, "env:A_SECRET"), ("env:A_KEY", SECRET), ("env:A_KEY", f"env:{SECRET} ")])
+@pytest.mark.parametrize(
+    "given",
+    [(KEY, "env:A_SECRET"), ("env:A_KEY", SECRET), ("env:A_KEY", f"env:{SECRET} "), (f"env:{KEY}", "env:A_SECRET")],
+)
 def test_a_program_that_hands_in_the_secret_itself_is_told_without_it(given: tuple[str, str]) -> None:
     """Who skips the config's own check gets no further."""
     with pytest.raises(UsageError, match="expected the name of what the environment has") as caught:

@@ -416,6 +416,15 @@ def test_a_secret_written_out_is_refused_and_never_repeated(key: str) -> None:
     assert CANARY not in message
 
 
+def test_a_secret_behind_env_is_taken_for_what_it_is() -> None:
+    """Keys of venues have 64 letters and digits, which a variable's name may have too; nobody names one so."""
+    key = "Ab1" * 21 + "c"
+    [(_, path, message)] = problems_of(
+        GOOD.replace("{name: binance-usdm}", f"{{name: binance-usdm, api_key: env:{key}}}")
+    )
+    assert path == "$.venue.api_key" and "write env:API_KEY" in message and key not in message
+
+
 def test_a_secret_named_by_its_environment_variable_is_kept_as_a_name() -> None:
     config = load_config_text(GOOD.replace("{name: binance-usdm}", "{name: binance-usdm, api_key: env:BINANCE_KEY}"))
     assert "api_key: env:BINANCE_KEY" in resolved_yaml(config)

@@ -34,7 +34,8 @@ SECRET_KEY = re.compile(
     r"api[-_]?key|secret|passw(or)?d|passphrase|private[-_]?key|mnemonic|(access|auth|api|bearer|bot)[-_]?token",
     re.IGNORECASE,
 )
-SECRET_REFERENCE = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*")
+SECRET_REFERENCE = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]{0,39}")
+"""A longer one is the secret itself, put behind `env:` by mistake: keys of venues have 64 letters and digits."""
 
 _YAML_12_NUMBER = re.compile(r"[-+]?(0o[0-7]+|0x[0-9a-fA-F]+|(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?)")
 """What a YAML 1.2 reader takes for a number; PyYAML speaks 1.1 and leaves some of these alone."""
