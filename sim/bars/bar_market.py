@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from core.instruments import Instrument, decimals_of
 from core.moments import INF
+from sim.bars.bar_cursor import BarRow
 from sim.bars.bar_path import BarPath, Exact, Segment
 from sim.bars.trailing import Trail, follow
 from sim.models import Models
@@ -24,18 +25,6 @@ from sim.venue_order import Cause, VenueOrder
 FILL, TRIGGER = 0, 1
 
 
-class BarRow(Protocol):
-    """What a cursor hands over: times int ns, prices and volume int mantissas."""
-
-    row: int
-    open_time: int
-    open: int
-    high: int
-    low: int
-    close: int
-    volume: int
-
-
 class BarCursor(Protocol):
     """Where a market's bars come from: a tape in a backtest, rows pushed by a feed in paper mode."""
 
@@ -44,7 +33,7 @@ class BarCursor(Protocol):
     size_scale: int
     tape_id: str
 
-    def at(self, ts: int) -> Any:
+    def at(self, ts: int) -> BarRow | None:
         """Move to the bar that contains `ts` and return it, or None in a hole; `next_open` is then the one after."""
         ...
 
@@ -52,7 +41,7 @@ class BarCursor(Protocol):
         """Open time of the next bar, INF where there is none."""
         ...
 
-    def take(self) -> Any:
+    def take(self) -> BarRow:
         """The next bar; moves on."""
         ...
 
