@@ -34,6 +34,7 @@ from core.events import (
     PositionClosed,
     PositionLiquidated,
     PositionSide,
+    TradeTick,
 )
 from core.instruments import Instrument
 
@@ -120,10 +121,10 @@ class Portfolio:
         self.balances: dict[tuple[str, str], Decimal] = dict(balances)
         """Total per (venue, asset)."""
         self._marks: dict[tuple[str, str], float] = {}
-        self._newest: deque[Bar] = deque(maxlen=1)
-        self.keep_bar = self._newest.append
-        """Hears bars in the place of `on_bar` where those of one market are all that tells a price: the newest is kept,
-        and read when somebody asks for `marks`."""
+        self._newest: deque[Bar | TradeTick] = deque(maxlen=1)
+        self.keep_newest = self._newest.append
+        """Hears bars or trades where those of one market are all that tells a price: the newest is kept, and read when
+        somebody asks for `marks`."""
         self._exact: dict[tuple[str, str], tuple[float, Decimal]] = {}
         self.deposits: dict[tuple[str, str], Decimal] = dict(balances)
         self.version = 0
@@ -330,9 +331,10 @@ class Portfolio:
 
     @property
     def marks(self) -> dict[tuple[str, str], float]:
-        """Our last known price per (venue, symbol). Asked for anew each time: see `keep_bar`."""
+        """Our last known price per (venue, symbol). Asked for anew each time: see `keep_newest`."""
         if self._newest:
-            self.on_bar(self._newest.pop())
+            newest = self._newest.pop()
+            self._marks[newest.venue, newest.symbol] = newest.close if isinstance(newest, Bar) else newest.price
         return self._marks
 
     @property

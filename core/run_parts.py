@@ -282,11 +282,10 @@ def _subscribe(parts: RunParts) -> None:
     bus.subscribe(ProposeCancel, parts.risk.on_cancel)
     bus.subscribe(ProposeAmend, parts.risk.on_amend)
     bus.subscribe(COMMANDS, parts.outside.on_command)
-    only_bars = parts.heard_kinds == ["bars"]
-    of_one = only_bars and len(parts.plan.instruments) == 1
-    bus.subscribe(Bar, parts.portfolio.keep_bar if of_one else parts.portfolio.on_bar)
+    of_one = parts.heard_kinds in (["bars"], ["trades"]) and len(parts.plan.instruments) == 1
+    bus.subscribe(Bar, parts.portfolio.keep_newest if of_one else parts.portfolio.on_bar)
     if "trades" in parts.heard_kinds:
-        bus.subscribe(TradeTick, parts.prices.on_trade)
+        bus.subscribe(TradeTick, parts.portfolio.keep_newest if of_one else parts.prices.on_trade)
     if "quotes" in parts.heard_kinds:
         bus.subscribe(QuoteTick, parts.prices.on_quote)
     bus.subscribe(OrderFilled, parts.portfolio.on_fill)
@@ -303,7 +302,8 @@ def _subscribe(parts: RunParts) -> None:
     if parts.plan.config.risk.max_drawdown is not None:
         priced = [EVENTS[kind] for kind in parts.heard_kinds if kind != "depth"]
         drawdown = parts.risk.drawdown
-        drawdown.hear(bus.subscribe(priced, drawdown.on_bar if only_bars else drawdown.on_price))
+        of_one_kind = {("bars",): drawdown.on_bar, ("trades",): drawdown.on_trade}
+        drawdown.hear(bus.subscribe(priced, of_one_kind.get(tuple(parts.heard_kinds), drawdown.on_price)))
         bus.subscribe((OrderFilled, FundingPaid, PositionLiquidated), drawdown.on_change)
     bus.subscribe((OrderFilled, FundingPaid, PositionLiquidated), parts.recorder.on_change)
     bus.subscribe(OrderFilled, parts.recording.on_fill)

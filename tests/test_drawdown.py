@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from core.account.drawdown import Drawdown
 from core.account.equity_mirror import EquityMirror
 from core.bus import Bus
-from core.events import Bar, OrderFilled
+from core.events import Bar, OrderFilled, TradeTick
 from core.portfolio import Portfolio
 from tests.test_portfolio import LINEAR, fill
 
@@ -21,34 +21,39 @@ MOVES = st.lists(st.one_of(st.integers(60, 140), st.tuples(st.integers(-8, 8).fi
 
 
 class Desk:
-    """A portfolio and the limit on one bus, in the order of the house."""
+    """A portfolio and the limit on one bus, in the order of the house; prices are bars or trades."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: type[Bar] | type[TradeTick] = Bar) -> None:
+        self.kind = kind
         self.bus = Bus()
         self.portfolio = Portfolio({("v", "X"): LINEAR}, {("v", "USDT"): START}, self.bus.publish)
         self.told: list[int] = []
         drawdown = Drawdown(
             EquityMirror(self.portfolio, "USDT"), self.portfolio, MOST, lambda ts, _: self.told.append(ts)
         )
-        self.bus.subscribe(Bar, self.portfolio.on_bar)
+        self.bus.subscribe(kind, self.portfolio.keep_newest)
         self.bus.subscribe(OrderFilled, self.portfolio.on_fill)
-        self.prices = self.bus.subscribe(Bar, drawdown.on_bar)
+        self.prices = self.bus.subscribe(kind, drawdown.on_bar if kind is Bar else drawdown.on_trade)
         drawdown.hear(self.prices)
         self.bus.subscribe(OrderFilled, drawdown.on_change)
 
     async def price(self, ts: int, price: float) -> None:
-        await self.bus.drain([Bar(ts, ts, "v", "X", 60, price, price, price, price, 1.0)])
+        bar, trade = (
+            Bar(ts, ts, "v", "X", 60, price, price, price, price, 1.0),
+            TradeTick(ts, ts, "v", "X", price, 1.0, "buy"),
+        )
+        await self.bus.drain([bar if self.kind is Bar else trade])
 
     async def trade(self, ts: int, qty: int, price: int) -> None:
         side = "buy" if qty > 0 else "sell"
         await self.bus.drain([fill(side, str(abs(qty)), str(price), fee="1", ts=ts)])
 
 
-@given(MOVES)
+@given(MOVES, st.sampled_from([Bar, TradeTick]))
 @settings(max_examples=300, deadline=None)
-async def test_it_is_told_at_the_first_price_at_which_a_tenth_of_the_peak_is_lost(moves: list) -> None:
+async def test_it_is_told_at_the_first_price_at_which_a_tenth_of_the_peak_is_lost(moves: list, kind: type) -> None:
     """Equity = 1000 - sum of signed price x qty - fees + held x price; the peak counts from the start, at prices."""
-    desk, cash, held, peak, lost = Desk(), START, 0, START, []
+    desk, cash, held, peak, lost = Desk(kind), START, 0, START, []
     for ts, move in enumerate(moves):
         if isinstance(move, tuple):
             qty, price = move

@@ -19,6 +19,7 @@ from core.events import (
     PositionChanged,
     PositionClosed,
     PositionLiquidated,
+    TradeTick,
 )
 from core.instruments import Instrument
 from core.portfolio import Portfolio
@@ -242,16 +243,18 @@ def test_equity_is_cash_plus_open_profit_at_the_last_known_price() -> None:
     assert EquityMirror(portfolio, "USDT").equity() == 1003.0
 
 
-def test_a_bar_that_is_only_kept_is_the_price_for_everybody_who_asks() -> None:
-    """The newest of those kept: 2 x 110 - 200 are 20, whoever asks first."""
+def test_what_is_only_kept_is_the_price_for_everybody_who_asks() -> None:
+    """The newest of those kept: 2 x 110 - 200 are 20, whoever asks first; of a trade its price."""
     portfolio = Ledger().take(fill("buy", "2", "100")).portfolio
     mirror = EquityMirror(portfolio, "USDT")
     for price in (90.0, 110.0):
-        portfolio.keep_bar(Bar(1, 1, "v", "X", 60, price, price, price, price, 1.0))
+        portfolio.keep_newest(Bar(1, 1, "v", "X", 60, price, price, price, price, 1.0))
     assert mirror.equity() == 1020.0
     assert portfolio.mark("v", "X") == D(110)
-    portfolio.keep_bar(Bar(2, 2, "v", "X", 60, 120.0, 120.0, 120.0, 120.0, 1.0))
+    portfolio.keep_newest(Bar(2, 2, "v", "X", 60, 120.0, 120.0, 120.0, 120.0, 1.0))
     assert (portfolio.equity("USDT"), dict(portfolio.marks)) == (D(1040), {("v", "X"): 120.0})
+    portfolio.keep_newest(TradeTick(3, 3, "v", "X", 95.0, 1.0, "sell"))
+    assert portfolio.mark("v", "X") == D(95)
 
 
 def test_equity_on_spot_counts_the_base_held_at_its_price() -> None:

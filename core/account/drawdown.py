@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from core.account.equity_mirror import EquityMirror
 from core.bus import Subscription
-from core.events import Bar, Event, MarketEvent
+from core.events import Bar, Event, MarketEvent, TradeTick
 from core.portfolio import Portfolio
 
 INFINITE = float("inf")
@@ -53,6 +53,11 @@ class Drawdown:
         """`on_price` where bars alone tell prices: a close between the bounds changes nothing, whosever it is."""
         if not self._calm_low <= bar.close <= self._calm_high:
             self.on_price(bar)
+
+    def on_trade(self, tick: TradeTick) -> None:
+        """The same where trades alone do."""
+        if not self._calm_low <= tick.price <= self._calm_high:
+            self.on_price(tick)
 
     def on_price(self, event: MarketEvent) -> None:
         """Follow the equity with each new price, once it is a mark."""
