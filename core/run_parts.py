@@ -14,7 +14,7 @@ from typing import Any
 
 from core.account.known_fees import KnownFees
 from core.account.margin_needs import AccountMargin, VenueTerms
-from core.bus import Bus
+from core.bus import Bus, Handler
 from core.commands import (
     COMMANDS,
     AmendOrder,
@@ -302,8 +302,8 @@ def _subscribe(parts: RunParts) -> None:
     if parts.plan.config.risk.max_drawdown is not None:
         priced = [EVENTS[kind] for kind in parts.heard_kinds if kind != "depth"]
         drawdown = parts.risk.drawdown
-        of_one_kind = {("bars",): drawdown.on_bar, ("trades",): drawdown.on_trade}
-        drawdown.hear(bus.subscribe(priced, of_one_kind.get(tuple(parts.heard_kinds), drawdown.on_price)))
+        handler: dict[str, Handler] = {"bars": drawdown.on_bar, "trades": drawdown.on_trade}
+        drawdown.hear(bus.subscribe(priced, handler.get(" and ".join(parts.heard_kinds), drawdown.on_price)))
         bus.subscribe((OrderFilled, FundingPaid, PositionLiquidated), drawdown.on_change)
     bus.subscribe((OrderFilled, FundingPaid, PositionLiquidated), parts.recorder.on_change)
     bus.subscribe(OrderFilled, parts.recording.on_fill)
