@@ -120,8 +120,8 @@ class Matching:
         if settlement is not None and settlement.liquidations(at):
             self.linked.void_reducers(at)
         while self._deadlines and self._deadlines[0][0] <= at:
-            order = heappop(self._deadlines)[2]
-            if order.acts_later:
+            due, _, order = heappop(self._deadlines)
+            if order.acts_at is not None and due >= order.acts_at:
                 self._act(order, at)
             elif order.is_open:
                 self.expire(order, at, "gtd")
@@ -172,15 +172,15 @@ class Matching:
         price = order.terms.trigger_price if order.pulled_at is None else order.pulled_at
         self.emit(OrderTriggered(*self.keys(order, at), market.decimal(reference) if price is None else price), order)
         if market.models.triggers.delay_ms:
-            order.acts_later = True
-            self.remind(order, at + market.models.triggers.delay_ms)
+            order.acts_at = at + market.models.triggers.delay_ms
+            self.remind(order, order.acts_at)
             self.linked.after_match(order, at)
         else:
             self._act(order, at, reference)
 
     def _act(self, order: VenueOrder, at: int, reference: Any = None) -> None:
         """The order that a trigger carries enters the engine."""
-        order.acts_later = False
+        order.acts_at = None
         if not order.is_open:
             return
         market = self.markets[order.terms.symbol]

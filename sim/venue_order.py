@@ -47,8 +47,8 @@ class VenueOrder:
     """1 where it waits for the price to rise, -1 for it to fall."""
     waits_for_trigger = False
     triggered = False
-    acts_later = False
-    """Its trigger was pulled; it acts when the delay is over."""
+    acts_at: int | None = None
+    """Engine time at which it acts, its trigger having been pulled; None where that does not take time."""
     listed = False
     """Whether it is among the venue's open orders: what ends as it enters never is."""
     carried = False

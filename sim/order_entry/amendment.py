@@ -32,6 +32,7 @@ def _change(exchange: Any, order: VenueOrder, price: Decimal | None, qty: Decima
     """Put the new terms in force, unless the account or the book says no."""
     market, admission, rules = exchange.markets[order.terms.symbol], exchange.admission, exchange.rules
     market.wake(at)
+    acts_now = not order.waits_for_trigger and order.acts_at is None
     price = None if price is None else admission.clamped(order, price, market, at)
     before = (order.qty, order.limit, order.limit_mantissa)
     order.qty, order.limit = qty, price
@@ -39,7 +40,7 @@ def _change(exchange: Any, order: VenueOrder, price: Decimal | None, qty: Decima
         order.limit_mantissa = int(price.scaleb(market.scale))
     exchange.account.holds.give_back(order.terms.id)
     failed = None if admission.affords(order, market, None) else "funds"
-    refuses = order.never_takes and not order.waits_for_trigger and rules.post_only_cross == "reject"
+    refuses = order.never_takes and acts_now and rules.post_only_cross == "reject"
     if failed is None and refuses and market.crosses(order, at):
         failed = "post_only"
     if failed is not None:
@@ -50,16 +51,18 @@ def _change(exchange: Any, order: VenueOrder, price: Decimal | None, qty: Decima
         exchange.emit(AmendRejected(*head, answer.code, answer.message), order)
         return
     less = price == before[1] and qty < before[0]
-    keeps = rules.amend_place == "keeps_on_less" and less and not order.waits_for_trigger
+    keeps = rules.amend_place == "keeps_on_less" and less and acts_now
     if keeps:
         market.shrink(order)
     else:
         market.remove(order)
-    ahead = market.queue_ahead(order) if keeps else market.ahead_at(order)
+    ahead = None
+    if acts_now:
+        ahead = market.queue_ahead(order) if keeps else market.ahead_at(order)
     admission.amended(order, at)
     stamps: EventKeys = exchange.matching.keys(order, at)
     exchange.emit(OrderAmended(*stamps, price, qty, None if ahead is None else float(ahead)), order)
     if order.waits_for_trigger:
         market.place(order, at)
-    elif not keeps:
+    elif acts_now and not keeps:
         exchange.matching.enter(order, market, at)
