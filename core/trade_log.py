@@ -134,8 +134,12 @@ class TradeLog:
     # --- what a run asks for ----------------------------------------------------------------------------------------
 
     def finish(self, ts: int) -> list[Trade]:
-        """Trades still open at `ts` (int ns UTC), in the order of their entries: no exit, reason `end_of_run`."""
-        held = sorted((book for book in self._books.values() if book.is_open), key=lambda book: book.number)
+        """Trades still open at `ts` (int ns UTC), in the order of their entries: no exit, reason `end_of_run`.
+
+        Less than a step is one where fees were paid for it, or something was earned, that no trade has.
+        """
+        held = [book for book in self._books.values() if book.is_open or book.fees or book.gross]
+        held.sort(key=lambda book: book.number)
         with localcontext(LEDGER):
             return [self._trade(book, None, ts, "long" if book.qty > 0 else "short") for book in held]
 
@@ -189,8 +193,8 @@ class TradeLog:
         book.entry_qty = qty
         book.entry_value = value
         book.entry_order_type = self._order_type(event)
-        book.exit_qty = book.exit_value = book.gross = book.funding = book.mae = book.mfe = ZERO
-        book.fees = fee
+        book.exit_qty = book.exit_value = book.mae = book.mfe = ZERO
+        book.fees += fee
         if book.qty and (book.qty < 0) == (event.side == "buy"):
             qty -= self._sweep(book, event.price, qty)
             value = event.price * qty
@@ -203,12 +207,15 @@ class TradeLog:
         book.start_stretch(event)
 
     def _sweep(self, book: Book, price: Decimal, most: Decimal) -> Decimal:
-        """Close dust of the other side with the first of what comes in; what that earns is the new trade's."""
+        """Close dust of the other side with the first of what comes in; what that earns is the new trade's.
+
+        Where that leaves less than a step again, earnings and fees are those of the trade after it.
+        """
         dust = abs(book.qty)
         closing = min(dust, most)
         moved = book.cost if closing == dust else (book.cost * closing / dust).quantize(CENT)
         part = closing if book.qty > 0 else -closing
-        book.gross = price * part - moved
+        book.gross += price * part - moved
         book.qty -= part
         book.cost -= moved
         return closing
@@ -256,6 +263,7 @@ class TradeLog:
             # The position is over, but for dust below a step, which stays in the book at its cost.
             book.last_closed = len(self.closed)
             self.closed.append(self._trade(book, event, event.ts, side))
+            book.gross = book.fees = book.funding = ZERO
         else:
             book.start_stretch(event)
 

@@ -278,6 +278,40 @@ def test_trades_conserve_cash_flow_and_fees_exactly(steps: list[tuple[str, str, 
     assert log.finish(0) == []
 
 
+SMALL = st.tuples(
+    st.sampled_from(["buy", "sell"]), st.integers(1, 4), st.integers(50, 150), st.sampled_from([0, 1, 40, 900])
+)
+"""Side, steps, price, and millionths of a unit that a purchase pays as its fee: dust on either side of nothing."""
+
+
+@given(st.lists(SMALL, max_size=30))
+def test_dust_of_either_side_takes_no_profit_and_no_fee_with_it(steps: list[tuple[str, int, int, int]]) -> None:
+    """Sum of gross PnL = -(signed value of what was held) + cost still held; fees are units kept x price."""
+    log = TradeLog(INSTRUMENTS)
+    flow = fees = D(0)
+    for side, count, price, kept in steps:
+        fee = D(kept).scaleb(-6) if side == "buy" else D(0)
+        qty = D(count).scaleb(-3)
+        log.on_fill(fill(side, str(qty), str(price), fee=str(fee), fee_asset="XB"))
+        flow += (qty * price) if side == "sell" else -(qty - fee) * price
+        fees += fee * price
+    trades = [*log.closed, *log.finish(0)]
+    assert sum((trade.gross_pnl for trade in trades), D(0)) == flow + sum(book.cost for book in log.snapshot().books)
+    assert sum((trade.fees for trade in trades), D(0)) == fees
+
+
+def test_what_less_than_a_step_cost_is_the_next_trades() -> None:
+    """0.001 bought, 0.0009 of it a fee: 0.0001 held. 0.003 sold at 110 close that (gain 0.0001 x 10) and open 0.0029."""
+    log = log_of(fill("buy", "0.001", "100", fee="0.0009", fee_asset="XB"))
+    (dust,) = log.finish(1)
+    assert (dust.fees, dust.exit_ts) == (D("0.09"), None)
+    log.on_fill(fill("sell", "0.003", "110", fee="0.001"))
+    log.on_fill(fill("buy", "0.0029", "105", fee="0.001"))
+    (trade,) = log.closed
+    assert (trade.gross_pnl, trade.fees) == (D("0.001") + D("0.0029") * 5, D("0.092"))
+    assert log.finish(1) == []
+
+
 @given(st.lists(STEP, min_size=1, max_size=12), st.integers(0, 12))
 def test_a_restored_log_goes_on_as_if_nothing_happened(steps: list[tuple[str, str, str, str]], cut: int) -> None:
     """Half the fills, a trip through msgpack, the other half: the same trades as without the trip."""
