@@ -95,8 +95,10 @@ class ExecutionEngine:
         self._brackets = Brackets(self._proposals, self._emulation, self._look_again)
         self._trailing = TrailingOrders(self._proposals, portfolio)
         self._closing = ClosingOrders(self._proposals, self._emulation, portfolio, self._look_again)
-        self._keeps = self._looking = False
-        """Whether anything was ever kept here; whether the timer that looks after it is set."""
+        self._keeps = False
+        """Whether anything was ever kept here."""
+        self._looks_at: int | None = None
+        """When the timer that looks after it fires, int nanoseconds UTC; None while it is not set."""
         self._fills: Subscription | None = None
         self._events: Subscription | None = None
         self._prices: Subscription | None = None
@@ -138,7 +140,7 @@ class ExecutionEngine:
             if order.is_open:
                 self._take_back(event.ts, order)
         elif event.owner == KEPT:
-            self._looking = False
+            self._looks_at = None
             self._groups.attend(event.ts)
             self._brackets.attend(event.ts)
             for old, new in self._closing.attend(event.ts):
@@ -149,8 +151,8 @@ class ExecutionEngine:
 
         What is left of one is asked for anew, with a new id and the same tag: a stop cannot be amended everywhere.
         """
+        order = self._working.all[fill.order_id]
         if self._keeps:
-            order = self._working.all[fill.order_id]
             self._groups.on_event(fill)
             self._brackets.on_fill(fill)
             self._closing.on_fill(fill)
@@ -159,11 +161,13 @@ class ExecutionEngine:
                 self._stands_in(order, following)
             if order.status in TERMINAL:
                 self._over(order, fill.ts)
-        for order, stays in self._reducing.excess(fill.venue, fill.symbol):
-            self._proposals.cancel(fill.ts, order)
+        for other, stays in self._reducing.excess(fill.venue, fill.symbol):
+            if other.terms.oco is not None and other.terms.oco == order.terms.oco:
+                continue  # the venue has ended it
+            self._proposals.cancel(fill.ts, other)
             if stays:
-                terms = msgspec.structs.replace(order.terms, id=self._next_id(), price=order.price, qty=stays)
-                self._stands_in(order, self._proposals.reduce(fill.ts, terms))
+                terms = msgspec.structs.replace(other.terms, id=self._next_id(), price=other.price, qty=stays)
+                self._stands_in(other, self._proposals.reduce(fill.ts, terms))
 
     def on_order_event(self, event: OrderEvent) -> None:
         """Triggered, rejected, denied, canceled, expired, cancel rejected: only where something is kept here."""
@@ -462,9 +466,9 @@ class ExecutionEngine:
             self._fills.listen(True)
 
     def _look_again(self, ts: int) -> None:
-        """After all that reaches us at this moment: an order event is seldom alone."""
-        if not self._looking:
-            self._looking = True
+        """At `ts`, after all that reaches us at that moment: an order event is seldom alone."""
+        if self._looks_at is None or ts < self._looks_at:
+            self._looks_at = ts
             self._clock.call_at(ts, TimerFired(ts, KEPT, KEPT))
 
     def _stands_in(self, old: Order, new: Order) -> None:

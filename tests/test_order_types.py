@@ -17,7 +17,7 @@ from core.events import OrderCanceled, OrderExpired, OrderFilled, OrderRejected
 from core.orders import Order, OrderStatus
 from core.result import make_result
 from test_parity import EVERY_ORDER
-from tiny_run import IDEAL, MINUTE, START, Finished, Row, Script, flat, plan_of, run_of
+from tiny_run import IDEAL, MINUTE, SECOND, START, Finished, Row, Script, flat, plan_of, run_of
 
 D = Decimal
 DAY = 1440 * MINUTE
@@ -134,6 +134,16 @@ async def test_a_stop_the_market_has_passed_already_closes_at_the_market() -> No
     assert [o.terms.type for o in orders(done, tag="e.stop")] == ["stop_market", "market"]
 
 
+async def test_on_spot_the_target_makes_way_for_a_stop_that_came_too_late() -> None:
+    """The same: the offer at 104 locks what is to be sold at the market, so it is taken back first."""
+    done = await played(
+        flat("100", "100", "95", "95", "94", "94", "94"), BRACKET | {"take_profit_type": "limit"}, simulation=SLOW,
+        venue="binance-spot", leverage=None, balances="{USDT: '1000', XB: '1'}",
+    )  # fmt: skip
+    assert [(side, price) for side, price, _ in fills(done)] == [("buy", D(100)), ("sell", D(94))]
+    assert [o.reason for o in orders(done, tag="e.target")] == ["request"]
+
+
 async def test_an_entry_that_is_canceled_keeps_legs_for_what_it_filled() -> None:
     bars = [*flat("101", "101"), *flat("99", volume="30"), *flat("101", "101", "89")]
     wish = {"side": "buy", "qty": 10, "price": 100, "stop_loss": 90, "id": "e"}
@@ -173,6 +183,36 @@ async def test_on_spot_the_legs_are_a_group_of_the_venue_and_lock_the_balance_on
     assert done.of(OrderRejected) == []
     (stop,) = orders(done, tag="e.stop")
     assert (stop.reason, stop.terms.oco) == ("oco", orders(done, tag="e")[0].terms.id)
+
+
+async def test_on_spot_what_a_target_left_is_protected_by_a_new_group() -> None:
+    """10 held; half the way to 102 and back lies above the offer at 101, of 60 x 0.1 it gets 3. That ends the stop, and
+    nothing acts in its group any more. 90 s later we hear of it and ask for both anew; the other 7 go at 95."""
+    bars: list[Row] = [*flat(*["100"] * 4), ("100", "102", "100", "100", "60"), *flat("100", "100", "95", "95", "95")]
+    wish = {"side": "buy", "qty": 10, "stop_loss": 98, "take_profit": 101, "take_profit_type": "limit", "id": "e"}
+    account = {"leverage": None, "balances": "{USDT: '1000', XB: '0'}"}
+    free = SLOW.removesuffix("}") + ", fees: {maker: '0', taker: '0'}}"
+    done = await played(bars, wish, venue="binance-spot", simulation=free, **account)
+    assert fills(done) == [("buy", D(100), D(10)), ("sell", D(101), D(3)), ("sell", D(95), D(7))]
+    stops, targets = orders(done, tag="e.stop"), orders(done, tag="e.target")
+    assert [(o.qty, o.reason) for o in stops] == [(D(10), "oco"), (D(7), "")]
+    assert [(o.qty, o.reason) for o in targets] == [(D(10), "request"), (D(7), "oco")]
+    assert stops[0].terms.oco == targets[0].terms.oco != stops[1].terms.oco == targets[1].terms.oco
+
+
+async def test_a_leg_that_meets_nobody_is_tried_again_less_and_less_often() -> None:
+    """The market jumps to 97, through the stop at 98, and nobody trades there for a minute. The jump pulls the stop,
+    which expires, twice; after 1 s a third is refused, its price is passed, and from there on orders go to the market:
+    at once and 2, 4, 8, 16 and 32 s after each other."""
+    bars = [*flat("100", "100"), *flat("97", volume="0"), *flat("97", "97")]
+    ideal = IDEAL.removesuffix("}") + ", bars: {remainder: expire}}"
+    done = await played(bars, {"side": "buy", "qty": 1, "stop_loss": 98, "id": "e"}, simulation=ideal)
+    stops = orders(done, tag="e.stop")
+    jump = START + 2 * MINUTE
+    assert [o.created_at - jump for o in stops[1:]] == [s * SECOND for s in (0, 1, 1, 3, 7, 15, 31, 63)]
+    assert [o.terms.type for o in stops] == ["stop_market"] * 3 + ["market"] * 6
+    assert fills(done)[1:] == [("sell", D(97), D(1))]
+    assert held(done) == 0
 
 
 # --- one cancels the other ------------------------------------------------------------------------------------------

@@ -301,7 +301,7 @@ def test_dust_of_either_side_takes_no_profit_and_no_fee_with_it(steps: list[tupl
 
 
 def test_what_less_than_a_step_cost_is_the_next_trades() -> None:
-    """0.001 bought, 0.0009 of it a fee: 0.0001 held. 0.003 sold at 110 close that (gain 0.0001 x 10) and open 0.0029."""
+    """0.001 bought, 0.0009 of it a fee: 0.0001 held. 0.003 sold at 110 close that (gain 0.001) and open 0.0029."""
     log = log_of(fill("buy", "0.001", "100", fee="0.0009", fee_asset="XB"))
     (dust,) = log.finish(1)
     assert (dust.fees, dust.exit_ts) == (D("0.09"), None)

@@ -5,8 +5,9 @@ large as what is open of it, and are resized as the entry fills on, as a leg fil
 shrinks. They are reduce-only: should both fill within a round trip, neither takes more than the strategy's book. Where
 the venue has one-cancels-the-other groups the two legs are one.
 
-A leg whose trigger the market has passed before it came is refused by the venue: what it was to close is then closed at
-the market. A leg that is canceled by the strategy, or that the venue ends, is not sent again.
+A leg whose trigger the market has passed before it came is refused by the venue: what it was to close then goes at the
+market. A leg that found nobody to trade with is sent again, at once, then after 1 s, 2 s, 4 s and so on; one that is
+canceled by the strategy, or that the venue ends for another reason, is not.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from typing import Any, Literal
 import msgspec
 
 from core.events import OrderFilled, OrderRejected, Side, Signal
+from core.moments import SECOND_NS
 from core.order_kinds.emulation import Emulation
-from core.orders import TERMINAL, Order, OrderStatus, OrderTerms
+from core.orders import TERMINAL, TRIGGERED, Order, OrderStatus, OrderTerms
 from core.proposals import Proposals
 
 MATH = Context(prec=34)
@@ -29,6 +31,8 @@ BPS = Decimal(10_000)
 AGAIN = frozenset({"no_liquidity", "slippage", "oco"})
 """Reasons for which a leg ends before everything is closed: triggered into a thin book, or ended by the venue because
 the other had filled in part. What is left is asked for again."""
+LONGEST_WAIT_NS = 60 * SECOND_NS
+"""Between two tries to close what nobody takes."""
 LegName = Literal["stop", "target"]
 
 
@@ -47,6 +51,18 @@ class Leg(msgspec.Struct):
     passed: bool = False
     """The market was there before the order was."""
     over: bool = False
+    tries: int = 0
+    """How often in a row it ended without having found anybody."""
+    waits_until: int = 0
+    """It is not sent again before, int nanoseconds UTC."""
+
+    @property
+    def acts(self) -> bool:
+        """Whether its order is closing the position now, and not waiting for a price."""
+        order = self.order
+        if order is None or order.status in TERMINAL or order.waits_for_trigger:
+            return False
+        return order.terms.type == "market" or order.terms.type in TRIGGERED
 
     def acts_at(self, average: Decimal, outward: int) -> Decimal:
         """The price, from the entry's average; `outward` is 1 where it lies above."""
@@ -68,6 +84,19 @@ class Bracket(msgspec.Struct):
     value: Decimal = ZERO
     """Sum of price x qty of the entry's fills."""
     closed: Decimal = ZERO
+    spent: int = 0
+    """How many of the venue's groups have happened: an order that joins such a group never acts."""
+
+    @property
+    def group(self) -> str:
+        """Name of the venue's group that holds the legs sent from now on."""
+        name = self.entry.terms.parent or self.entry.terms.id
+        return f"{name}.{self.spent}" if self.spent else name
+
+    @property
+    def closer(self) -> Leg | None:
+        """The leg that closes the position now; what it leaves is the other's."""
+        return next((leg for leg in self.legs if leg.acts or (leg.passed and not leg.over)), None)
 
     @property
     def open(self) -> Decimal:
@@ -171,17 +200,44 @@ class Brackets:
         changed, self._changed = self._changed, {}
         for bracket in changed.values():
             for leg in bracket.legs:
+                self._conclude(ts, bracket, leg)
+            for leg in bracket.legs:
+                self._make_way(ts, bracket, leg)
+            for leg in bracket.legs:
                 self._attend(ts, bracket, leg)
             if bracket.entry.status in TERMINAL and (not bracket.open or all(leg.over for leg in bracket.legs)):
                 self._forget(bracket)
 
+    @staticmethod
+    def _conclude(ts: int, bracket: Bracket, leg: Leg) -> None:
+        """What the end of a leg's order means for the leg."""
+        order = leg.order
+        if order is None or order.status not in TERMINAL:
+            return
+        again, exits = order.reason in AGAIN, order.terms.type == "market"
+        leg.over = order.status is not OrderStatus.FILLED and not again and (exits or not leg.passed)
+        leg.passed = leg.passed and (again or not exits)
+        leg.order = None
+        if again and order.terms.oco == bracket.group:
+            bracket.spent += 1
+        if again and order.reason != "oco":
+            wait = SECOND_NS * 2 ** (leg.tries - 1) if leg.tries else 0
+            leg.waits_until = ts + min(LONGEST_WAIT_NS, wait)
+            leg.tries = 0 if order.filled else leg.tries + 1
+
+    def _make_way(self, ts: int, bracket: Bracket, leg: Leg) -> None:
+        """Take back what waits in a group of the venue's that has happened, or beside an order to the market, which
+        would find the position locked or spoken for."""
+        order, closer = leg.order, bracket.closer
+        if order is None or order.pending_cancel or leg.acts:
+            return
+        is_spent = order.terms.oco not in (None, bracket.group)
+        if is_spent or (closer is not None and closer is not leg and closer.passed):
+            self._proposals.cancel(ts, order)
+            leg.order = None
+
     def _attend(self, ts: int, bracket: Bracket, leg: Leg) -> None:
         order = leg.order
-        if order is not None and order.status in TERMINAL:
-            exits, filled = order.terms.type == "market", order.status is OrderStatus.FILLED
-            leg.over = not filled and (exits or not (leg.passed or order.reason in AGAIN))
-            leg.passed = leg.passed and not exits
-            order = leg.order = None
         if leg.over or (order is not None and order.pending_cancel):  # the strategy takes it back
             return
         if not bracket.open:
@@ -192,6 +248,11 @@ class Brackets:
         wanted = min(bracket.open, self._proposals.reducing.book(_leaving(bracket.entry.terms)))
         if wanted <= 0:
             return  # closed by something else: the venue, or the cut to the book, ends what is there
+        if order is None and bracket.closer not in (None, leg):
+            return
+        if order is None and ts < leg.waits_until:
+            self._look_at(bracket, leg.waits_until)
+            return
         if order is None or wanted < order.leaves or (wanted > order.leaves and wanted != leg.asked):
             self._send(ts, bracket, leg, wanted)
 
@@ -222,7 +283,7 @@ class Brackets:
             trigger = instrument.price_nearest(float(at))
             changes |= {"type": kind, "trigger_price": trigger, "trigger_by": bracket.trigger_by}
         if len(bracket.legs) > 1 and changes["type"] != "market" and self._emulation.keeps_groups(entry.venue):
-            changes["oco"] = changes["parent"]
+            changes["oco"] = bracket.group
         return msgspec.structs.replace(terms, **changes)
 
     def _look_at(self, bracket: Bracket, ts: int) -> None:
