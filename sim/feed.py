@@ -30,6 +30,8 @@ class SimFeed:
         self.index = 0
         self.next_ts = INF
         """Receipt time of the next event; INF at the end of all tapes that somebody hears."""
+        self.heard_until = -INF
+        """Receipt time of the last event of the batch before."""
 
     def start(self) -> None:
         """Decode the first batch."""
@@ -52,6 +54,8 @@ class SimFeed:
 
     def _load(self) -> None:
         self.index = 0
+        if self.batch:
+            self.heard_until = self.batch[-1].ts
         self.batch = next(self._batches, [])
         self.next_ts = self.batch[0].ts if self.batch else INF
 

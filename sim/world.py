@@ -64,6 +64,8 @@ class World:
         self.shortest_answer_ns = 0
         """Nothing a venue does is heard sooner than this after it: so far the venues may lag."""
         self.delivered = 0
+        self._over = False
+        """Whether the last row of tapes that nobody hears is behind us."""
         self.end: int | None = None
         """`ts` of the last market event, once it is known."""
 
@@ -159,7 +161,7 @@ class World:
                 return self._wishes.popleft()
             heard = feed.next_ts
             if heard == INF:
-                if clock.time >= feed.end:
+                if self._over or feed.heard_until >= feed.end:
                     return self._last()
                 heard = feed.end  # of tapes that nobody hears: the venue walks them, and timers fire
             inside = heard if heard < clock.due else clock.due
@@ -176,6 +178,7 @@ class World:
                 return heappop(reports)[2]
             if heard <= inside:
                 if feed.next_ts == INF:
+                    self._over = True  # all comes before the last row that would come if somebody heard it
                     continue
                 return feed.pop()
             event = self._fire_timer()
