@@ -73,7 +73,8 @@ class PriceTrack:
         self.count = len(times)
         self._path = path
         self._held = held or _flat
-        self._walked: tuple[int, BarPath] | None = None
+        self._walked: tuple[int, int, BarPath] | None = None
+        """A row, the sign of what was held, and the path that both make."""
         self._ahead = NOTHING_AHEAD
         """What was seen when somebody last looked ahead."""
         self._answered: tuple[int, Decimal | None] = (INF, None)
@@ -251,11 +252,12 @@ class PriceTrack:
         return self._walk(row).first_touch(Fraction(price) * 10**self.scale, sign, since)
 
     def _walk(self, row: int) -> BarPath:
-        if self._walked is None or self._walked[0] != row:
+        held = self._held()
+        if self._walked is None or self._walked[:2] != (row, held):
             opened, high, low, close = (column.item(row) for column in self._prices)
-            vertices = path_of(self._path, opened, high, low, close, self._held())
-            self._walked = (row, BarPath(vertices, self._times.item(row), self.interval_ns))
-        return self._walked[1]
+            vertices = path_of(self._path, opened, high, low, close, held)
+            self._walked = (row, held, BarPath(vertices, self._times.item(row), self.interval_ns))
+        return self._walked[2]
 
 
 class StreamedTrack(PriceTrack):
