@@ -99,3 +99,13 @@ def test_a_position_bears_the_marks_on_this_side_of_its_liquidation_price(
     price = Maintenance(account).liquidation_price(position)
     sign = 1 if steps > 0 else -1
     assert Maintenance(account).bears(position, D(mark)) == (price is None or sign * (D(mark) - price) > 0)
+
+
+def test_on_the_worst_path_the_price_is_that_of_what_is_held_now_whoever_looked_before() -> None:
+    """100, 130, 70, 100: a short meets the high after a third of the bar, a long the low, whichever was asked first."""
+    held = [-1]
+    columns = tuple(np.array([price]) for price in (100, 130, 70, 100))
+    prices = PriceTrack(np.array([0]), columns, interval_ns=MINUTE, scale=0, path="worst", held=lambda: held[0])  # type: ignore[arg-type]
+    assert prices.at(MINUTE // 3) == 130
+    held[0] = 1
+    assert prices.at(MINUTE // 3) == 70
