@@ -157,6 +157,10 @@ class BarMarket:
         """Bars show no levels: a peg has nothing to follow."""
         return None
 
+    def cost_of_whole(self, order: VenueOrder, at: int) -> Decimal:
+        """Bars show no levels to add up."""
+        return Decimal(0)
+
     def qty_for_quote(self, order: VenueOrder, quote: Decimal, at: int) -> Decimal:
         """What a market order worth `quote` buys or sells at `at`, before impact, on the step."""
         ref = self.price(at)

@@ -7,7 +7,7 @@ taker walks it, an order comes to rest at its place in the queue, a trigger begi
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from fractions import Fraction
 from functools import partial
@@ -191,6 +191,16 @@ class BookMarket:
                 return found
         return found if price is None else found + instrument.floor_qty(left / price)
 
+    def cost_of_whole(self, order: VenueOrder, at: int) -> Decimal:
+        """What buying all of an order now would cost, quote units: level by level, what the book lacks at its last."""
+        left, cost, price = order.leaves, Decimal(0), Decimal(0)
+        for price, _, free in self.levels("sell", at):
+            part = min(left, free)
+            left, cost = left - part, cost + part * price
+            if not left:
+                break
+        return cost + left * price
+
     def queue_ahead(self, order: VenueOrder) -> Decimal | None:
         """External quantity ahead of a resting order, base units; None where it does not rest or nobody can know."""
         slot = self._own.slots.get(order.terms.id)
@@ -203,16 +213,14 @@ class BookMarket:
         ahead = self._ahead(order)
         return None if ahead is None else round(ahead, 6) / self._size_unit
 
-    def levels(self, side: str, at: int) -> list[tuple[Decimal, Decimal, Decimal]]:
+    def levels(self, side: str, at: int) -> Iterator[tuple[Decimal, Decimal, Decimal]]:
         """(price, displayed, available) of the bids (`buy`) or asks (`sell`), best first."""
         state, b = self._books.state, self._book(side)
-        found = []
         for i in range(int(state.books[b]["count"]) - 1, -1, -1):
             displayed = int(state.levels[b, i]["qty"])
             free = displayed - kernel_levels.taken(self._market, state.levels[b, i], at)
             price = self.decimal(abs(int(state.levels[b, i]["key"])))
-            found.append((price, self._qty(displayed), self._quantity_ahead(free) or Decimal(0)))
-        return found
+            yield price, self._qty(displayed), self._quantity_ahead(free) or Decimal(0)
 
     # --- arrivals ---------------------------------------------------------------------------------------------------
 

@@ -56,6 +56,9 @@ class AskedMarket(Protocol):
     def nth_price(self, side: str, n: int) -> Decimal | None:
         """Price of the n-th level of the bids (`buy`) or asks (`sell`); None where the book is not so deep."""
 
+    def cost_of_whole(self, order: VenueOrder, at: int) -> Decimal:
+        """What buying all of an order now would cost, quote units; 0 where nothing shows a book."""
+
     def crosses(self, order: VenueOrder, at: int) -> bool: ...
 
     def can_fill_whole(self, order: VenueOrder, at: int) -> bool: ...
@@ -277,13 +280,23 @@ class Admission:
     def _unaffordable(self, order: VenueOrder, market: AskedMarket, at: int) -> str | None:
         """Whether an order that may open would become too large for the leverage, or for what there is."""
         terms, price = order.terms, order.limit
-        if price is None and self.rules.kind == "spot":  # a market order pays the best price at least
+        if price is None and self.rules.kind == "spot":
             price = market.nth_price(OTHER[terms.side], 1)
         if price is None:
             price = self._last(market, at)
         if price is not None and self._account.beyond_leverage(market.instrument, terms, order.qty, price):
             return "max_position"
-        return None if order.waits_for_trigger or self.affords(order, market, price) else "funds"
+        if order.waits_for_trigger:
+            return None
+        return "funds" if not self.affords(order, market, price) or self._short_of_walk(order, market, at) else None
+
+    def _short_of_walk(self, order: VenueOrder, market: AskedMarket, at: int) -> bool:
+        """Whether a purchase at the market on spot would use up the balance before it is complete: it is refused whole
+        (Binance's FAQ on market orders), not cut."""
+        terms = order.terms
+        if self.rules.kind != "spot" or order.limit is not None or terms.side == "sell" or terms.quote_qty is not None:
+            return False
+        return self._account.free(market.instrument.quote, terms.oco) < market.cost_of_whole(order, at)
 
     def _reduces(self, order: VenueOrder, market: AskedMarket, at: int) -> str | None:
         """Whether there is a position to reduce, and whether the orders already there leave it to this one."""

@@ -133,7 +133,7 @@ def books_state(markets: Iterable[Any], at: int) -> dict[str, Any]:
         if not isinstance(market, BookMarket):
             continue
         ahead = {order.terms.id: market.queue_ahead(order) for order in market.orders}
-        levels = {name: market.levels(side, at) for name, side in (("bids", "buy"), ("asks", "sell"))}
+        levels = {name: list(market.levels(side, at)) for name, side in (("bids", "buy"), ("asks", "sell"))}
         books[market.instrument.symbol] = {
             "queue_ahead": {order_id: qty for order_id, qty in ahead.items() if qty is not None},
             "displayed": {name: [(price, shown) for price, shown, _ in rows] for name, rows in levels.items()},
