@@ -5,7 +5,7 @@ The rows become tapes, so a scenario settles through the tracks of a backtest an
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -132,9 +132,10 @@ def settle_asset(instruments: Mapping[str, Instrument]) -> str:
     return next((instrument.quote for instrument in instruments.values()), "USDT")
 
 
-def last_settlement(scenario: Scenario) -> int:
-    """When the last row of a mark bar or of funding is over, ns after `start`; 0 without any."""
+def last_settlement(scenario: Scenario, models: Callable[[str], Models]) -> int:
+    """When the last mark bar is over and the last funding settled, ns after `start`; 0 without any."""
     ends = [row.at + (row.mark.interval_ms or 0) for row in scenario.tape if row.mark is not None]
+    ends += [row.at + models(row.symbol).funding.grace_ms for row in scenario.tape if row.funding is not None]
     return max(ends, default=0)
 
 

@@ -98,7 +98,7 @@ class _Run:
         bars = [int(tape.columns["ts_venue"][-1]) for tape in self._tapes.values() if len(tape)]
         sends = [self.start + request.at for request in self._sends]
         rows = [self.start + row.at for row in scenario.tape]
-        self._end = max([self.start, *bars, *sends, *rows, self.start + last_settlement(scenario)])
+        self._end = max([self.start, *bars, *sends, *rows, self.start + last_settlement(scenario, self._models)])
         """Without `until`: the last row (a bar lasts to its close), request or answer known so far."""
 
     def play(self) -> Ran:
