@@ -167,16 +167,23 @@ class VenueAccount:
 
     # --- what an order needs ----------------------------------------------------------------------------------------
 
-    def need(self, instrument: Instrument, order: OrderTerms, qty: Decimal, price: Decimal) -> tuple[str, Decimal]:
-        """Asset and amount the venue wants free for `qty` more of this order at `price`."""
+    def need(
+        self, instrument: Instrument, order: OrderTerms, qty: Decimal, price: Decimal, others: Decimal = ZERO
+    ) -> tuple[str, Decimal]:
+        """Asset and amount the venue wants free for `qty` more of this order at `price`.
+
+        `others`: what its side may trade besides and nothing is held for. A position lets through as much as closes it,
+        and with the margin that this frees as much again on the other side.
+        """
         if self.kind == "spot":
             return (instrument.quote, price * qty) if order.side == "buy" else (instrument.base, qty)
         if order.reduce_only or closes_only(order):
             return instrument.quote, ZERO
         position = self.positions.get((instrument.symbol, order.position_side))
         if position is not None and position.qty and (position.qty > 0) != (order.side == "buy"):
-            qty -= abs(position.qty)
-            if qty <= 0:
+            held = abs(position.qty)
+            qty -= max(ZERO, min(qty, held, held + held - others))
+            if not qty:
                 return instrument.quote, ZERO
         leverage = self.leverage(instrument.symbol)
         if self._order_margin == "notional_and_fees":

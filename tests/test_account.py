@@ -39,6 +39,22 @@ def test_only_what_goes_beyond_the_opposite_position_needs_margin(held: str, sid
     assert account.need(LINEAR, order(side, qty), D(qty), D(100)) == ("USDT", D(needed))
 
 
+@pytest.mark.parametrize(
+    ("qty", "others", "needed"),
+    [
+        ("2", "2", "0"),  # the others close, this one reopens with the margin they free
+        ("2", "3", "20"),  # 3 + 2 of the 4 that a position of 2 lets through: 1 too much
+        ("2", "9", "40"),  # nothing is left for it
+        ("3", "2", "20"),  # 1 beyond the position, as alone
+    ],
+)
+def test_a_position_lets_through_what_closes_it_and_as_much_again(qty: str, others: str, needed: str) -> None:
+    """Position 2@100, 5x: of an order at 100 what is not let through needs 100 / 5 a unit."""
+    account = VenueAccount("linear", {"USDT": D(1000)}, leverage={"": D(5)})
+    account.open_position(LINEAR, D(2), D(100))
+    assert account.need(LINEAR, order("sell", qty), D(qty), D(100), D(others)) == ("USDT", D(needed))
+
+
 def test_a_part_that_closes_releases_its_part_of_the_margin_rounded_against_us() -> None:
     """A margin of 10 behind 3: closing 1 gives 3.33333333 back and keeps 6.66666667; the last lot gives the rest."""
     account = VenueAccount("linear", {"USDT": D(1000)}, leverage={"": D(5)})

@@ -190,7 +190,7 @@ class AccountMargin:
     def _short_of_margin(self, terms: VenueTerms, order: OrderTerms, qty: Decimal, price: Decimal) -> str | None:
         if order.trigger_price is not None and not terms.trigger_holds:
             return None  # nothing is held before the trigger, and nobody knows what will be free then
-        asset, needed = self.need(order, qty, price)
+        asset, needed = self.need(order, qty, price, self._unbacked_beside(order))
         if needed <= 0:
             return None
         free = self.free(order.venue, asset, without=order.id, group=order.oco)
@@ -201,8 +201,12 @@ class AccountMargin:
             f"{_code(terms, 'funds')}"
         )
 
-    def need(self, order: OrderTerms, qty: Decimal, price: Decimal) -> tuple[str, Decimal]:
-        """Asset and amount that the venue wants free for `qty` of an order at `price`."""
+    def need(self, order: OrderTerms, qty: Decimal, price: Decimal, others: Decimal = ZERO) -> tuple[str, Decimal]:
+        """Asset and amount that the venue wants free for `qty` of an order at `price`.
+
+        What closes a position needs nothing, nor does as much again, which has the margin that closing frees: less the
+        `others` that rely on it already.
+        """
         market = self._markets[order.venue, order.symbol]
         instrument, leverage = market.instrument, market.leverage
         if instrument.kind == "spot":
@@ -213,12 +217,28 @@ class AccountMargin:
             return instrument.quote, ZERO
         held = self._portfolio.held(order.venue, order.symbol, order.position_side)
         if held and (held > 0) != (order.side == "buy"):
-            qty = max(ZERO, qty - abs(held))
+            backed = min(qty, abs(held), MATH.subtract(abs(held) + abs(held), others))
+            qty = MATH.subtract(qty, max(ZERO, backed))
         if market.terms.order_margin == "notional":
             return instrument.quote, order_margin(price, qty, leverage)
         buys = order.side == "buy"
         taker = self._taker_of(order.venue, order.symbol)
         return instrument.quote, order_margin_with_fees(price, qty, leverage, taker, buys=buys)
+
+    def _unbacked_beside(self, order: OrderTerms) -> Decimal:
+        """What other orders of its side may trade against the position that is held, each at most that much; not those
+        that only reduce, wait for a trigger, or are about to be canceled."""
+        held = self._portfolio.held(order.venue, order.symbol, order.position_side)
+        if not held or (held > 0) == (order.side == "buy"):
+            return ZERO
+        total = ZERO
+        for other in self._working.open_orders(order.venue, order.symbol):
+            terms = other.terms
+            if terms.id == order.id or (terms.side, terms.position_side) != (order.side, order.position_side):
+                continue
+            if not (terms.reduce_only or closes_only(terms) or other.waits_for_trigger or other.pending_cancel):
+                total = MATH.add(total, min(other.leaves, abs(held)))
+        return total
 
     def sides(self, venue: str) -> tuple[PositionSide, ...]:
         """The positions a symbol can have there at one time."""

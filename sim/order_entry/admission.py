@@ -147,7 +147,9 @@ class Admission:
             if account.kind != "spot" or terms.side == "buy":
                 return True
             price = ZERO  # a sale on spot needs what it sells, whatever the price
-        asset, amount = account.need(market.instrument, terms, order.leaves, price)
+        held = ZERO if account.kind == "spot" else account.position_qty(terms.symbol, terms.position_side) * order.sign
+        others = self.open.unbacked_beside(order, -held) if held < 0 else ZERO
+        asset, amount = account.need(market.instrument, terms, order.leaves, price, others)
         account.holds.give_back(terms.id)  # what it held while it waited, or on its old terms, is its own
         if amount > 0 and account.free(asset, terms.oco) < amount:
             return False
