@@ -51,6 +51,8 @@ class Trade(msgspec.Struct, frozen=True, gc=False):
     mfe: Decimal
     exit_reason: str
     """signal, stop, target, liquidation, adl; end_of_run while open."""
+    venue: str
+    """By its name in the config."""
 
     @property
     def is_open(self) -> bool:

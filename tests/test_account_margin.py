@@ -107,7 +107,7 @@ def test_positions_and_orders_bind_margin_and_what_closes_binds_none() -> None:
 
 
 def test_closing_orders_beyond_twice_the_position_need_margin() -> None:
-    """1@1000 10x takes all of 100. Two sales of 1 pass: one closes, one has the margin that frees; a third needs 110."""
+    """1@1000 10x takes all of 100. Two sales of 1 pass: one closes and frees margin for one, a third needs 110."""
     account = Account("100")
     account.hold("buy", "1", "1000")
     for _ in range(2):

@@ -52,9 +52,9 @@ def test_trades_csv_has_the_columns_of_the_design_and_exact_values() -> None:
     log = log_of(fill("buy", "1", "100", START, fee="0.00000001"), fill("sell", "1", "99.5", START + 1_500_000_000))
     assert trades_csv(log.closed).decode() == (
         "trade_id,strategy,symbol,side,entry_ts,entry_ts_ns,entry_price,exit_ts,exit_ts_ns,exit_price,qty,gross_pnl,"
-        "fees,funding,pnl,return_pct,entry_order_type,exit_order_type,duration_s,mae,mfe,exit_reason\n"
+        "fees,funding,pnl,return_pct,entry_order_type,exit_order_type,duration_s,mae,mfe,exit_reason,venue\n"
         "t1,s,X,long,2025-05-04T00:00:00.000000000Z,1746316800000000000,100,2025-05-04T00:00:01.500000000Z,"
-        "1746316801500000000,99.5,1,-0.5,0.00000001,0,-0.50000001,-0.50000001,,,1.5,-0.5,0,signal\n"
+        "1746316801500000000,99.5,1,-0.5,0.00000001,0,-0.50000001,-0.50000001,,,1.5,-0.5,0,signal,v\n"
     )
 
 
@@ -195,8 +195,17 @@ def test_money_in_the_summary_is_exact_text_and_per_strategy() -> None:
         "s": {"trade_count": 1, "pnl": "7.50", "fees": "0.50", "win_rate": 1.0},
         "u": {"trade_count": 0, "pnl": "1.00000000", "fees": "0", "win_rate": None},
     }
-    assert summary["symbols"] == {"X": {"trade_count": 1, "pnl": "8.50000000", "fees": "0.50", "win_rate": 1.0}}
+    assert summary["symbols"] == {"v:X": {"trade_count": 1, "pnl": "8.50000000", "fees": "0.50", "win_rate": 1.0}}
     assert (summary["assumptions"], summary["warnings"][-1]) == (["a"], "w")
+
+
+def test_trades_of_one_symbol_at_two_venues_have_a_line_each_that_names_the_venue() -> None:
+    """1 bought for 100 and sold for 101 at v, for 98 at w: +1 and -2."""
+    made = [("buy", "100", "v"), ("sell", "101", "v"), ("buy", "100", "w"), ("sell", "98", "w")]
+    log = log_of(*(fill(side, "1", price, at, venue=venue) for at, (side, price, venue) in enumerate(made)))
+    assert [row["venue"] for row in rows_of(trades_csv(log.closed))] == ["v", "w"]
+    summary = build_summary(record([(0, "99")], trades=log.closed), name="x")
+    assert {name: block["pnl"] for name, block in summary["symbols"].items()} == {"v:X": "1", "w:X": "-2"}
 
 
 def test_what_has_no_value_is_null_and_says_why() -> None:

@@ -40,7 +40,15 @@ def test_a_round_trip_is_split_at_the_references_of_its_fills() -> None:
     found = split_pnl(run)
     expected = {"price": D(10), "fees": D("-0.41"), "funding": D("-0.3"), "slippage": D("-0.4"),
                 "liquidation": D(0), "total": D("8.89")}  # fmt: skip
-    assert parts_of(found.whole) == parts_of(found.symbols["X"]) == parts_of(found.strategies["s"]) == expected
+    assert parts_of(found.whole) == parts_of(found.symbols["v:X"]) == parts_of(found.strategies["s"]) == expected
+
+
+def test_a_symbol_of_two_venues_has_a_part_at_each() -> None:
+    """1 bought at v for 100 and sold at w for 103 with nothing else: +2 at v, last price 102, and +1 at w."""
+    fills = [fill("buy", "1", "100"), fill("sell", "1", "103", venue="w")]
+    prices = {("v", "X"): D(102), ("w", "X"): D(102)}
+    found = split_pnl(record([(0, "103")], fills=fills, final_prices=prices))
+    assert {name: part.total for name, part in found.symbols.items()} == {"v:X": D(2), "w:X": D(1)}
 
 
 def test_an_open_position_counts_at_its_last_price_and_a_short_gains_from_a_fall() -> None:

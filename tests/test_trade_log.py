@@ -81,6 +81,7 @@ def test_a_long_round_trip_has_the_numbers_of_the_hand_calculation() -> None:
         mae=D(0),
         mfe=D(20),
         exit_reason="signal",
+        venue="v",
     )
     assert log.closed == [expected]
 

@@ -48,7 +48,7 @@ class Split(msgspec.Struct):
 
 
 class PnlSplit(msgspec.Struct):
-    """Of the whole run, of each symbol and of each strategy."""
+    """Of the whole run, of each symbol (by its name in the summary) and of each strategy."""
 
     whole: Split
     symbols: dict[str, Split]
@@ -62,13 +62,14 @@ def split_pnl(record: RunRecord) -> PnlSplit:
     with localcontext(LEDGER):
         for (venue, symbol, strategy), totals in record.totals.books.items():
             part = _of_book(totals, (venue, symbol), record.final_prices)
-            _add(found, symbol, strategy, part, record.rate_of(venue, symbol))
+            _add(found, record.name_of(venue, symbol), strategy, part, record.rate_of(venue, symbol))
         for event in record.account_events:
             if isinstance(event, FundingPaid):
                 rate = record.rate_of(event.venue, event.symbol)
-                _add(found, event.symbol, event.strategy, Split(funding=event.amount), rate)
-        for (_, symbol), gain in record.deposit_gains.items():
-            _add(found, symbol, None, Split(price=gain), ONE)
+                name = record.name_of(event.venue, event.symbol)
+                _add(found, name, event.strategy, Split(funding=event.amount), rate)
+        for key, gain in record.deposit_gains.items():
+            _add(found, record.name_of(*key), None, Split(price=gain), ONE)
         rounding = record.final_equity - record.initial_equity - found.whole.total
         if abs(rounding) < Decimal(1).scaleb(-record.curve.scale):
             found.whole.price += rounding  # equity rows end at their scale, forced closes of several may not
@@ -87,8 +88,8 @@ def _of_book(totals: BookTotals, key: tuple[str, str], prices: Mapping[tuple[str
     )
 
 
-def _add(found: PnlSplit, symbol: str, strategy: str | None, part: Split, rate: Decimal) -> None:
+def _add(found: PnlSplit, name: str, strategy: str | None, part: Split, rate: Decimal) -> None:
     found.whole.add(part, rate)
-    found.symbols.setdefault(symbol, Split()).add(part, rate)
+    found.symbols.setdefault(name, Split()).add(part, rate)
     if strategy is not None:
         found.strategies.setdefault(strategy, Split()).add(part, rate)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from decimal import Decimal, localcontext
 from functools import cached_property
@@ -93,6 +94,15 @@ class RunRecord:
         """What one quote unit of a symbol is worth in `currency`."""
         instrument = self.instruments.get((venue, symbol))
         return ONE if instrument is None else self.rates.get(instrument.quote, ONE)
+
+    def name_of(self, venue: str, symbol: str) -> str:
+        """A symbol as the summary names it: as in the config, `venue:SYMBOL`, where several venues have it."""
+        return f"{venue}:{symbol}" if self._venues_of[symbol] > 1 else symbol
+
+    @cached_property
+    def _venues_of(self) -> Counter[str]:
+        """How many venues have a symbol."""
+        return Counter(symbol for _, symbol in self.instruments)
 
     @cached_property
     def daily(self) -> DailyReturns:

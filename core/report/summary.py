@@ -60,7 +60,7 @@ def build_summary(
         "fill_count": len(record.fills),
         "other_fees": {asset: plain(fee) for asset, fee in sorted(record.totals.other_fees.items())},
         "strategies": _blocks(record.trades, lambda trade: trade.strategy),
-        "symbols": _blocks(record.trades, lambda trade: trade.symbol),
+        "symbols": _blocks(record.trades, lambda trade: record.name_of(trade.venue, trade.symbol)),
         "undefined": undefined,
         "assumptions": list(assumptions),
         "warnings": [*_warnings(record), *warnings],
