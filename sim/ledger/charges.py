@@ -13,6 +13,7 @@ from core.venue_rules import VenueRules
 from sim.account import VenueAccount
 from sim.models import Models
 
+ZERO = Decimal(0)
 EIGHT = Decimal("1e-8")
 MATH = Context(prec=34)
 
@@ -61,13 +62,21 @@ class Charges:
         if market.models.fees.pay_in is not None and rate > 0:
             owed = MATH.multiply(notional, rates.discounted[side][liquidity])
             fee, asset = self._in_other_asset(market, owed, at)
-            if self._account.can_pay(asset, fee):
+            spent = self._spent(instrument, side, notional, qty, asset) if liquidity == "taker" else ZERO
+            if self._account.can_pay(asset, fee + spent):
                 return fee, asset
         if self._received:
             flips = rate < 0 and liquidity == "maker" and self._rules.rebate_in == "given"
             if (side == "buy") != flips:
                 return MATH.multiply(qty, rate).quantize(EIGHT, ROUND_DOWN, MATH), instrument.base
         return MATH.multiply(notional, rate).quantize(EIGHT, ROUND_DOWN, MATH), instrument.quote
+
+    def _spent(self, instrument: Instrument, side: Side, notional: Decimal, qty: Decimal, asset: str) -> Decimal:
+        """What a taker's fill on spot gives of an asset, which is free until then; what a maker's gives is locked."""
+        if not self._received:
+            return ZERO
+        given, amount = (instrument.quote, notional) if side == "buy" else (instrument.base, qty)
+        return amount if given == asset else ZERO
 
     def _in_other_asset(self, market: PricedMarket, owed: Decimal, at: int) -> tuple[Decimal, str]:
         """What is owed (quote units) in the asset that the config says fees are paid in."""
