@@ -338,7 +338,7 @@ class BalanceChanged(KeyedEvent, frozen=True, tag=True, gc=False):
     """fee, realized_pnl, trade, funding, liquidation, deposit."""
 
 
-class FundingPaid(KeyedEvent, frozen=True, tag=True, gc=False):
+class FundingPaid(KeyedEvent, frozen=True, tag=True, gc=False, omit_defaults=True):
     """Funding was settled on an open position; negative `amount` was paid by us."""
 
     amount: Decimal
@@ -348,6 +348,8 @@ class FundingPaid(KeyedEvent, frozen=True, tag=True, gc=False):
     mark: Decimal
     qty: Decimal
     """Signed position that it was computed on."""
+    from_margin: Decimal = Decimal(0)
+    """How much of it came out of an isolated position's margin, because so much was not free; 0 or more."""
 
 
 class PositionLiquidated(KeyedEvent, frozen=True, tag=True, gc=False):

@@ -69,6 +69,8 @@ class Position(msgspec.Struct):
     fees: Decimal = ZERO
     """In quote units; fees paid in other assets are valued at the fill's price where that asset is the base."""
     funding: Decimal = ZERO
+    margin_taken: Decimal = ZERO
+    """Of the venue's position: what funding took of its isolated margin, quote units."""
 
     @property
     def entry_price(self) -> Decimal | None:
@@ -196,6 +198,7 @@ class Portfolio:
         if book is None:
             raise InvariantBroken(f"funding for {event.symbol} of {event.strategy}, which holds nothing: {event!r}")
         book.funding += event.amount
+        self.whole[key[:3]].margin_taken += event.from_margin
         asset = (event.venue, instrument.quote)
         self._flowed[asset] += event.amount
         self._move(KEYS(event), asset, event.amount, "funding")
@@ -474,15 +477,18 @@ def _change(book: Position, price: Decimal, qty: Decimal, value: Decimal) -> Dec
         return ZERO
     if not left:
         realized = -value - cost
-        book.cost = ZERO
+        book.cost = book.margin_taken = ZERO
     elif abs(qty) < abs(held):
         moved = (cost * -qty / held).quantize(EIGHT, ROUND_HALF_EVEN)
         realized = -value - moved
         book.cost = cost - moved
+        if book.margin_taken:
+            book.margin_taken = book.margin_taken * left / held
     else:
         closing_value = price * -held
         realized = -closing_value - cost
         book.cost = value - closing_value
+        book.margin_taken = ZERO
     if realized:
         book.realized_pnl += realized
         book.realized_since_flat += realized

@@ -247,14 +247,16 @@ class VenueAccount:
             self.balances[asset] = MATH.subtract(self.balances[asset], fee)
         return realized
 
-    def fund(self, position: VenuePosition, amount: Decimal) -> None:
-        """Funding changes the wallet; what is not free of it is taken from an isolated position's margin."""
+    def fund(self, position: VenuePosition, amount: Decimal) -> Decimal:
+        """Funding changes the wallet; what is not free of it comes out of an isolated margin. Returns that part."""
         asset = position.instrument.quote
         self.balances[asset] = MATH.add(self.balances.get(asset, ZERO), amount)
         self.funding[asset] = MATH.add(self.funding.get(asset, ZERO), amount)
-        if self.margin_mode == "isolated" and amount < 0:
-            missing = max(ZERO, min(-amount, -self.free(asset)))
-            self._set_margin(position, max(ZERO, position.margin - missing))
+        if self.margin_mode == "cross" or amount >= 0:
+            return ZERO
+        taken = max(ZERO, min(-amount, -self.free(asset), position.margin))
+        self._set_margin(position, position.margin - taken)
+        return taken
 
     def floor_wallet(self, asset: str) -> Decimal:
         """After a liquidation a wallet is never below 0; returns what the venue's insurance bears.

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from adapters.venues import load_brackets
 from core.account.margin_needs import AccountMargin, VenueTerms
-from core.events import OrderAccepted, OrderFilled, OrderSubmitted, PositionSide
+from core.events import FundingPaid, OrderAccepted, OrderFilled, OrderSubmitted, PositionSide
 from core.instruments import Instrument
 from core.margin import ContractTerms, Tier, known_to, maintenance_margin, tiers_at
 from core.orders import Order, OrderTerms
@@ -134,6 +134,16 @@ def test_an_amend_is_measured_without_what_the_order_itself_holds() -> None:
     order = account.rest("buy", "9", "1000")
     assert account.margin.refusal(order.terms, D("9.5"), D(1000)) is None
     assert "needs 1100 USDT free, 1000 are: 100 short" in str(account.margin.refusal(order.terms, D(11), D(1000)))
+
+
+def test_what_funding_took_of_a_margin_is_missing_there_and_the_position_ends_earlier() -> None:
+    """1@1000 10x in 105, MMR 1 %: of 12 paid 7 were not free. Margin 93, LP = (93 - 1000) / (0.01 - 1) = 916.16."""
+    account = Account("105", tiers={"X": (Tier(D(0), D("0.01"), D(50), D(0)),)})
+    account.hold("buy", "1", "1000")
+    keys = ("v", "X", "net", "s", "main")
+    account.portfolio.on_funding(FundingPaid(0, 0, *keys, D(-12), D("0.012"), D(1000), D(1), from_margin=D(7)))
+    assert (account.free(), account.margin.used("v", "USDT")) == (D(0), D(93))
+    assert account.margin.liquidation_price("v", "X") == pytest.approx(D("916.1616161616"), abs=D("1e-9"))
 
 
 def test_in_cross_margin_an_open_loss_binds_money_and_an_open_gain_frees_it() -> None:

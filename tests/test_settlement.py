@@ -247,6 +247,9 @@ class Venue:
                 assert sum((book.qty for book in own), D(0)) == position.qty
                 if not netted:
                     assert sum((book.cost for book in own), D(0)) == position.value
+                if not netted and position.qty and self.account.margin_mode == "isolated":  # roundings of 1e-8 a fill
+                    margin = abs(position.value) / position.leverage - own[0].margin_taken
+                    assert margin == pytest.approx(position.margin, abs=D("1e-6"))
             costs = sum((book.cost for book in books), D(0))
             values = sum((position.value for position in self.account.positions.values()), D(0))
             assert mine - costs == self.account.balances["USDT"] - values
@@ -305,6 +308,26 @@ def test_two_strategies_share_funding_and_liquidation_to_the_last_digit() -> Non
     assert venue.portfolio.holding == 0
     assert sum(event.realized_pnl for event in ended) == -D("13.33")
     venue.assert_ledgers_agree(netted=True)
+
+
+@pytest.mark.parametrize(("closed", "left"), [("0", "18.1"), ("1", "9.05"), ("2", "0")])
+def test_funding_beyond_what_is_free_comes_out_of_the_margin_on_both_sides(closed: str, left: str) -> None:
+    """2@100 10x, 1.5 of them a's: margin 20 of 20.6, fee 0.1, free 0.5. Funding 200 x 0.012 = 2.4: 1.9 of it out of the
+    margin, 1.425 and 0.475 by shares. 18.1 are left, half of that after a sale of 1.
+    """
+    funding = tape("funding", [(MINUTE, 12_000, 0)])
+    venue = Venue({"X": {"bars": flat_bars(1000), "mark": track_of(marks((0, 1000))), "funding": funding}},
+                  wallet="20.6")  # fmt: skip
+    venue.order(1, "X", "buy", "1.5", strategy="a")
+    venue.order(1, "X", "buy", "0.5", strategy="b")
+    venue.run(MINUTE)
+    assert [event.from_margin for event in venue.of(FundingPaid)] == [D("1.425"), D("0.475")]
+    if D(closed):
+        venue.order(MINUTE + 1, "X", "sell", closed, strategy="a")
+        venue.run(2 * MINUTE)
+    position, whole = venue.account.position("X"), venue.portfolio.whole["v", "X", "net"]
+    assert position is not None and position.margin == D(left)
+    assert abs(whole.cost) / 10 - whole.margin_taken == D(left)
 
 
 def test_funding_without_any_mark_is_refused_with_what_to_do() -> None:

@@ -107,6 +107,9 @@ class Comparison:
             assert (whole.qty, whole.cost) == (position.qty, position.value)
             books = [b for b in portfolio.books_of((VENUE, symbol)) if b.position_side == side]
             assert sum(b.qty for b in books) == position.qty
+            if account.margin_mode == "isolated":  # each opening and closing rounds by up to 1e-8
+                margin = abs(whole.cost) / position.leverage - whole.margin_taken
+                assert margin == pytest.approx(position.margin, abs=D("1e-5"))
         books = list(portfolio.books.values())
         assert sum(b.fees for b in books) == account.fees["USDT"]
         assert sum(b.funding for b in books) == account.funding.get("USDT", 0)

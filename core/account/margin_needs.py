@@ -2,7 +2,8 @@
 
 The inside's own answer, before the venue is asked: from the portfolio's positions, our working orders and our last
 known prices (the venue values at mark). Margins of positions are |entry value| / leverage rounded up to 8 decimals,
-those of orders are computed at the position of now; a venue that remembers how they came may differ by that.
+less what funding took of them; those of orders are computed at the position of now; a venue that remembers how they
+came may differ by that.
 
 Free is, as at the venue: isolated, wallet - margins - orders; cross, wallet + unrealized PnL - |qty| x price / leverage
 - orders; spot, balance - orders. Where all assets stand behind all positions it is what the whole account leaves of an
@@ -299,11 +300,12 @@ class AccountMargin:
         ]
 
     def _margin(self, whole: Position) -> Decimal:
-        """Initial margin of a position: in cross margin at our last known price, else at entry."""
+        """Initial margin of a position: in cross at our last known price, else at entry less what funding took."""
         terms = self._terms(whole.venue)
         mark = self._portfolio.mark(whole.venue, whole.symbol) if terms.cross else None
         value = whole.cost if mark is None else MATH.multiply(whole.qty, mark)
-        return MATH.divide(abs(value), terms.leverage_of(whole.symbol)).quantize(CENT, ROUND_UP, MATH)
+        margin = MATH.divide(abs(value), terms.leverage_of(whole.symbol)).quantize(CENT, ROUND_UP, MATH)
+        return MATH.subtract(margin, whole.margin_taken)
 
     def _unrealized(self, whole: Position) -> Decimal:
         mark = self._portfolio.mark(whole.venue, whole.symbol)
@@ -348,8 +350,8 @@ class AccountMargin:
     def liquidation_price(self, venue: str, symbol: str, position_side: PositionSide = "net") -> Decimal | None:
         """The mark at which the venue closes a position; None without one, or without known brackets.
 
-        Isolated: entry value / leverage stands behind it. Cross: the wallet, with what positions of other symbols gain
-        or lose at our last known prices less their own maintenance; both sides of a hedged symbol end at one mark.
+        Isolated: its margin stands behind it. Cross: the wallet, with what positions of other symbols gain or lose at
+        our last known prices less their own maintenance; both sides of a hedged symbol end at one mark.
         """
         whole, terms = self._portfolio.whole.get((venue, symbol, position_side)), self._terms(venue)
         if whole is None or not whole.qty:

@@ -372,11 +372,12 @@ class Settlement:
         exact = -MATH.multiply(MATH.multiply(position.qty, mark), rate)
         amount = exact.quantize(CENT, ROUND_FLOOR, MATH)
         instrument = position.instrument
-        self._account.fund(position, amount)
+        taken = self._account.fund(position, amount)
         shares = self.shares.of((instrument.symbol, position.side), position.qty)
         weights = [qty for _, qty in shares]
-        for (owner, qty), part in zip(shares, split(amount, weights, position.qty), strict=True):
-            self._emit(FundingPaid(*self._keys(position, owner, at), part, rate, mark, qty), None)
+        amounts, margins = (split(whole, weights, position.qty) for whole in (amount, taken))
+        for (owner, qty), part, from_margin in zip(shares, amounts, margins, strict=True):
+            self._emit(FundingPaid(*self._keys(position, owner, at), part, rate, mark, qty, from_margin), None)
 
     def _call(self, position: VenuePosition, at: int) -> None:
         """Tell each strategy that has a share."""
