@@ -351,7 +351,7 @@ class BookMarket:
         else:
             paid = walk(None) if i >= 0 else True
         for slot in slots:
-            if slot in self._own.orders:
+            if slot in self._own.orders and state.own[slot]["ahead"] > 0:  # what nobody knows stays so (F7)
                 state.own[slot]["ahead"] = max(0.0, float(state.own[slot]["ahead"]) - passed)
         return paid
 
