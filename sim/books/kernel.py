@@ -18,14 +18,15 @@ import math
 from typing import Any
 
 from sim.books.kernel_levels import (
-    available,
     begin_snapshot,
     change_level,
     end_snapshot,
+    free_within,
     place_of,
     set_level,
     set_touch,
     take,
+    take_within,
 )
 from sim.books.kernel_state import (
     BLOCK,
@@ -221,15 +222,10 @@ def cross(
             if i < 0 or order["key"] + levels[other, i]["key"] < 0:
                 break
             wanted = may_fill(market, order)
-            found = 0
-            while found < wanted and i >= 0 and order["key"] + levels[other, i]["key"] >= 0:
-                part = min(wanted - found, available(market, levels[other, i], at))
-                if part > 0:
-                    take(market, levels[other, i], float(part), at)
-                    found += part
-                i -= 1
-            most = wanted if mode == FULL else found
-            fill(own, market, fills, out, slot, float(most), RULE_CROSSED, order["ahead"])
+            found = free_within(levels, books, market, other, order["key"], at)
+            most = float(wanted) if mode == FULL else found
+            size = fill(own, market, fills, out, slot, most, RULE_CROSSED, order["ahead"])
+            take_within(levels, books, market, other, order["key"], float(size), at)
             slot = order["next"]
 
 

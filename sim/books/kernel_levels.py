@@ -97,11 +97,36 @@ def take(market: Record, level: Record, qty: float, at: int) -> None:
     level["used_at"] = at
 
 
+def free(market: Record, level: Record, at: int) -> float:
+    """What is displayed and not used (F3)."""
+    left: float = level["qty"] - taken(market, level, at)
+    return left
+
+
 def available(market: Record, level: Record, at: int) -> int:
     """What a taker of ours can have of a level, floored to the step."""
     step: int = market["step"]
-    steps: int = math.floor((level["qty"] - taken(market, level, at)) / step + 1e-9)
+    steps: int = math.floor(free(market, level, at) / step + 1e-9)
     return steps * step
+
+
+def free_within(levels: Records, books: Records, market: Record, b: int, key: int, at: int) -> float:
+    """What is free at all levels that stand at or through an order of the other side with this key."""
+    found, i = 0.0, books[b]["count"] - 1
+    while i >= 0 and key + levels[b, i]["key"] >= 0:
+        found += free(market, levels[b, i], at)
+        i -= 1
+    return found
+
+
+def take_within(levels: Records, books: Records, market: Record, b: int, key: int, size: float, at: int) -> None:
+    """Use up `size` of what is free there, best price first."""
+    left, i = size, books[b]["count"] - 1
+    while left > 0.0 and i >= 0 and key + levels[b, i]["key"] >= 0:
+        part = min(left, free(market, levels[b, i], at))
+        take(market, levels[b, i], part, at)
+        left -= part
+        i -= 1
 
 
 def begin_snapshot(levels: Records, books: Records, market: Record, m: int) -> None:
