@@ -89,16 +89,18 @@ def _trades(rows: list[TapeRow]) -> tuple[list[Decimal], list[Decimal], Values]:
 
 
 def _quotes(rows: list[TapeRow]) -> tuple[list[Decimal], list[Decimal], Values]:
-    """A side left out is what it was."""
-    prices, sizes, values = [], [], []
+    """A side left out is what it was at the venue, in whatever order the rows were received."""
+    prices, sizes = [], []
+    values: Values = [()] * len(rows)
     bid = ask = (Decimal(0), Decimal(0))
-    for row in rows:
-        assert row.quote is not None
-        bid = bid if row.quote.bid is None else row.quote.bid
-        ask = ask if row.quote.ask is None else row.quote.ask
+    for number in sorted(range(len(rows)), key=lambda number: rows[number].at):
+        quote = rows[number].quote
+        assert quote is not None
+        bid = bid if quote.bid is None else quote.bid
+        ask = ask if quote.ask is None else quote.ask
         prices += [bid[0], ask[0]]
         sizes += [bid[1], ask[1]]
-        values.append((row, *bid, *ask))
+        values[number] = (rows[number], *bid, *ask)
     return prices, sizes, values
 
 
