@@ -1,4 +1,4 @@
-"""The invariants of F16 on random small markets, and the whole of F2 to F6 against a second writing of it."""
+"""The invariants of F16 on random small markets. The contract's second writing is in `test_fill_oracles.py`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import random_books
-from book_oracle import Oracle
+from oracles.book_venue import BookVenue, Models
 from random_books import QUEUES, Row, market_rows, run, scenario
 from sim.scenario import Ran
 
@@ -96,49 +96,6 @@ def check_levels(seed: int) -> None:
 @drawn_twice(40)
 def test_a_level_never_gives_takers_more_than_it_displays(seed: int) -> None:
     check_levels(seed)
-
-
-# --- the contract, written twice ------------------------------------------------------------------------------------
-
-
-def check_oracle(seed: int) -> None:
-    draw = random.Random(seed)
-    kind, crossed = draw.choice(QUEUES), draw.choice(["displayed", "full", "none"])
-    rows = market_rows(draw, "depth", 30)
-    if draw.random() < 0.5:  # gaps longer than a credit lives
-        for row in rows:
-            row["at"] *= 40
-    until = rows[-1]["at"]
-    wanted = []
-    for number in range(draw.randint(1, 8)):
-        submit = {"id": f"o{number}", "symbol": "X", "side": "buy", "qty": random_books.size(draw)}
-        submit["type"] = draw.choice(["limit", "limit", "limit", "market"])
-        if submit["type"] == "limit":
-            submit["price"] = random_books.price(draw.choice([*range(997, 1001), *range(997, 1001), 1001, 1002]))
-            submit["tif"] = draw.choice(["gtc", "gtc", "ioc"])
-        wanted.append({"at": draw.randint(0, int(until)) + 0.5, "submit": submit})
-    wanted.sort(key=lambda request: request["at"])
-    ran = run(scenario(rows, wanted, models={"queue": {"kind": kind}, "crossed": {"kind": crossed}}))
-    oracle = Oracle(kind, crossed)
-    for at, _, row in sorted([(r["at"], 0, r) for r in rows] + [(r["at"], 1, r) for r in wanted], key=lambda e: e[:2]):
-        if "submit" in row:
-            oracle.submit(at, row["submit"])
-        elif "depth" in row:
-            oracle.depth(at, row["depth"])
-        else:
-            oracle.trade(at, row["trade"])
-    got = [
-        (e["order"], Fraction(e["price"]), Fraction(e["qty"]), e["rule"], e["engine_at"] / MS) for e in fills_of(ran)
-    ]
-    assert got == oracle.fills
-    queues = ran.final["books"]["X"]["queue_ahead"]
-    for order in oracle.by_priority():
-        assert float(queues[order.name]) == pytest.approx(float(order.ahead), abs=1e-6)
-
-
-@drawn_twice(100)
-def test_books_queues_prints_and_crossings_agree_with_their_second_writing(seed: int) -> None:
-    check_oracle(seed)
 
 
 # --- one change at a time -------------------------------------------------------------------------------------------
@@ -247,12 +204,10 @@ def check_latency(seed: int) -> None:
             scenario(rows, [{"at": 3.5, "submit": submit}], models={"latency": {"kind": "constant", "entry_ms": entry}})
         )
         arrivals.append(ran.events[0]["engine_at"])
-        book = Oracle("none", "none")
-        for row in rows:
-            if row["at"] * MS <= arrivals[-1]:
-                book.depth(row["at"], row["depth"])
-        book.submit(0, submit)
-        assert [(Fraction(e["price"]), Fraction(e["qty"])) for e in fills_of(ran)] == [f[1:3] for f in book.fills]
+        venue = BookVenue("binance-usdm", Models(step=Fraction(1, 10)))
+        venue.play(rows, [{"at": Fraction(arrivals[-1], MS), "submit": submit}], until=1000)
+        walked = [(event["price"], event["qty"]) for event in venue.told if event["event"] == "filled"]
+        assert [(Fraction(event["price"]), Fraction(event["qty"])) for event in fills_of(ran)] == walked
     assert arrivals[0] < arrivals[1]
 
 
@@ -266,7 +221,6 @@ def test_a_slower_immediate_order_meets_the_book_of_its_later_arrival(seed: int)
 CHECKS = (
     check_run,
     check_levels,
-    check_oracle,
     check_order_of_queues,
     check_splitting,
     check_removing,

@@ -1,0 +1,70 @@
+"""One random world in both readings of the contract: what the program did, against what the oracle says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from fractions import Fraction
+from itertools import zip_longest
+from typing import Any, Protocol
+
+from random_books import rules_of
+from sim.scenario import Ran
+from sim.scenarios.format import read_scenario
+from sim.scenarios.run import read_models, run_one
+
+Event = dict[str, Any]
+SHOWN = ("engine_at", "order", "event", "price", "qty", "rule", "leaves", "reason", "code")
+
+
+class Oracle(Protocol):
+    """What any of the oracles has to say in the end."""
+
+    told: list[Event]
+
+    def places(self) -> dict[str, Fraction]: ...
+
+
+def play(scenario: dict[str, Any]) -> Ran:
+    """The world as the program plays it."""
+    return run_one(read_scenario(json.dumps(scenario), "drawn.yaml", read_models), rules_of)
+
+
+def first_difference(scenario: dict[str, Any], oracle: Oracle) -> str | None:
+    """The first event, or place in a queue, in which the two are not the same; None where there is none."""
+    ran = play(scenario)
+    if ran.broken:
+        return f"the run's own witness: {ran.broken}"
+    for number, (event, expected) in enumerate(zip_longest(map(in_ms, ran.events), oracle.told)):
+        if event is None or expected is None or any(not same(event.get(key), expected[key]) for key in expected):
+            return f"event {number}: the program says {shown(event)}; the oracle {shown(expected)}"
+    ahead = ran.final["books"]["X"]["queue_ahead"] if ran.final["books"] else {}
+    for name, place in oracle.places().items():
+        if abs(Fraction(ahead.get(name, -1)) - place) > Fraction(1, 10**6) * max(1, place):
+            return f"{name} has {ahead.get(name)} ahead; the oracle says {float(place)}"
+    return None
+
+
+def in_ms(event: Event) -> Event:
+    """The program's event with its times in ms."""
+    times = {key: Fraction(event[key], 10**6) for key in ("engine_at", "local_at") if event.get(key) is not None}
+    return event | times
+
+
+def same(value: Any, expected: Any) -> bool:
+    """By value: a Decimal and a fraction are the same number or not."""
+    if value is None or expected is None or isinstance(expected, str):
+        return bool(value == expected)
+    return Fraction(value) == expected
+
+
+def shown(event: Event | None) -> str:
+    if event is None:
+        return "nothing"
+    return " ".join(f"{key}={event[key]}" for key in SHOWN if event.get(key) is not None)
+
+
+def kinds(told: Iterable[Event]) -> set[object]:
+    """What a world made happen, as words: to know that the worlds meet every rule."""
+    words = {event["event"] for event in told}
+    return words | {event[key] for event in told for key in ("rule", "reason") if event.get(key) is not None}
