@@ -35,12 +35,15 @@ def _change(exchange: Any, order: VenueOrder, price: Decimal | None, qty: Decima
     acts_now = not order.waits_for_trigger and order.acts_at is None
     price = None if price is None else admission.clamped(order, price, market, at)
     before = (order.qty, order.limit, order.limit_mantissa)
+    less = price == before[1] and qty < before[0]
+    keeps = rules.amend_place == "keeps_on_less" and less and acts_now
     order.qty, order.limit = qty, price
     if price is not None:
         order.limit_mantissa = int(price.scaleb(market.scale))
     exchange.account.holds.give_back(order.terms.id)
     failed = None if admission.affords(order, market, None) else "funds"
-    refuses = order.never_takes and acts_now and rules.post_only_cross == "reject"
+    arrives = acts_now and not keeps  # what keeps its place meets nobody anew
+    refuses = arrives and order.never_takes and rules.post_only_cross == "reject"
     if failed is None and refuses and market.crosses(order, at):
         failed = "post_only"
     if failed is not None:
@@ -50,8 +53,6 @@ def _change(exchange: Any, order: VenueOrder, price: Decimal | None, qty: Decima
         head: EventKeys = exchange.matching.keys(order, at)
         exchange.emit(AmendRejected(*head, answer.code, answer.message), order)
         return
-    less = price == before[1] and qty < before[0]
-    keeps = rules.amend_place == "keeps_on_less" and less and acts_now
     if keeps:
         market.shrink(order)
     else:
@@ -64,5 +65,5 @@ def _change(exchange: Any, order: VenueOrder, price: Decimal | None, qty: Decima
     exchange.emit(OrderAmended(*stamps, price, qty, None if ahead is None else float(ahead)), order)
     if order.waits_for_trigger:
         market.place(order, at)
-    elif acts_now and not keeps:
+    elif arrives:
         exchange.matching.enter(order, market, at)
