@@ -8,36 +8,42 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 
 import pytest
 
+from oracles.bar_worlds import BarWorld
 from oracles.book_worlds import BookWorld
 from oracles.comparison import first_difference, kinds
 
-BOOK_KINDS = {
+COMMON = {
     "accepted", "amended", "amend_rejected", "cancel_rejected", "canceled", "expired", "filled", "rejected",
-    "triggered", "walk", "queue", "through", "crossed", "self", "ioc", "fok", "gtd", "no_liquidity", "stp", "request",
-    "post_only",
+    "triggered", "maker", "taker", "ioc", "fok", "no_liquidity", "request", "post_only",
 }  # fmt: skip
+BOOKS = COMMON | {"walk", "queue", "through", "crossed", "self", "gtd", "stp"}
+Draw = Callable[[int], BookWorld | BarWorld]
 
 
-def check_books(seed: int) -> set[object]:
-    world = BookWorld(seed)
+def check(draw: Draw, seed: int) -> set[object]:
+    """The world of a seed in both readings; what happened in it, as words."""
+    world = draw(seed)
     oracle = world.played()
     difference = first_difference(world.scenario, oracle)
-    assert difference is None, f"books, seed {seed}: {difference}\n{json.dumps(world.scenario)}"
+    assert difference is None, f"{draw.__name__}({seed}): {difference}\n{json.dumps(world.scenario)}"
     return kinds(oracle.told)
 
 
-def test_random_books_are_traded_as_the_contract_page_says() -> None:
-    met = set[object]().union(*(check_books(seed) for seed in range(60)))
-    assert met >= BOOK_KINDS, f"the worlds no longer meet {BOOK_KINDS - met}"
+@pytest.mark.parametrize(("draw", "words"), [(BookWorld, BOOKS), (BarWorld, COMMON)])
+def test_random_worlds_are_traded_as_the_contract_page_says(draw: Draw, words: set[object]) -> None:
+    met = set[object]().union(*(check(draw, seed) for seed in range(60)))
+    assert met >= words, f"the worlds no longer meet {words - met}"
 
 
 @pytest.mark.soak
-def test_every_random_book_is_traded_as_the_contract_page_says(soak_seconds: float) -> None:
-    until, seed = time.monotonic() + soak_seconds, 1000
+@pytest.mark.parametrize("draw", [BookWorld, BarWorld])
+def test_every_random_world_is_traded_as_the_contract_page_says(draw: Draw, soak_seconds: float) -> None:
+    until, seed = time.monotonic() + soak_seconds / 2, 1000
     while time.monotonic() < until:
-        check_books(seed)
+        check(draw, seed)
         seed += 1
-    print(f"\nbooks: seeds 1000 to {seed - 1}")
+    print(f"\n{draw.__name__}: seeds 1000 to {seed - 1}, all events equal")

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 import random_books
 from oracles.book_venue import BookVenue, Models
+from oracles.desk import Legs
 from random_books import QUEUES, Row, market_rows, run, scenario
 from sim.scenario import Ran
 
@@ -204,7 +205,7 @@ def check_latency(seed: int) -> None:
             scenario(rows, [{"at": 3.5, "submit": submit}], models={"latency": {"kind": "constant", "entry_ms": entry}})
         )
         arrivals.append(ran.events[0]["engine_at"])
-        venue = BookVenue("binance-usdm", Models(step=Fraction(1, 10)))
+        venue = BookVenue("binance-usdm", Fraction(1, 10), Legs(), Models())
         venue.play(rows, [{"at": Fraction(arrivals[-1], MS), "submit": submit}], until=1000)
         walked = [(event["price"], event["qty"]) for event in venue.told if event["event"] == "filled"]
         assert [(Fraction(event["price"]), Fraction(event["qty"])) for event in fills_of(ran)] == walked

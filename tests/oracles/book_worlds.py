@@ -10,6 +10,7 @@ from fractions import Fraction
 from typing import Any
 
 from oracles.book_venue import BookVenue, Models
+from oracles.desk import Legs
 
 Row = dict[str, Any]
 VENUES = ("binance-spot", "binance-usdm", "bybit-linear")
@@ -173,13 +174,11 @@ class BookWorld:
         legs = {key: Fraction(value) for key, value in self.models.get("latency", {}).items() if key != "kind"}
         queue = self.models["queue"]
         models = Models(
-            step=Fraction(1),
             queue=queue["kind"],
             n=queue.get("n", 2),
             credit_ms=Fraction(queue["credit_ms"]),
             crossed=self.models["crossed"]["kind"],
-            **legs,
         )
-        venue = BookVenue(self.venue, models, quotes=self.quotes)
+        venue = BookVenue(self.venue, Fraction(1), Legs(**legs), models, quotes=self.quotes)
         venue.play(self.tape, self.requests, self.until)
         return venue

@@ -22,7 +22,9 @@ class Oracle(Protocol):
 
     told: list[Event]
 
-    def places(self) -> dict[str, Fraction]: ...
+    def places(self) -> dict[str, Fraction]:
+        """What is known to stand ahead of the orders that rest in the end."""
+        ...
 
 
 def play(scenario: dict[str, Any]) -> Ran:
@@ -67,4 +69,6 @@ def shown(event: Event | None) -> str:
 def kinds(told: Iterable[Event]) -> set[object]:
     """What a world made happen, as words: to know that the worlds meet every rule."""
     words = {event["event"] for event in told}
-    return words | {event[key] for event in told for key in ("rule", "reason") if event.get(key) is not None}
+    return words | {
+        event[key] for event in told for key in ("rule", "reason", "liquidity") if event.get(key) is not None
+    }

@@ -48,11 +48,14 @@ class Order:
         """Whether it may trade at this price: a market order anywhere, a limit order at its limit or better."""
         return self.price is None or self.side * price <= self.side * self.price
 
-    def is_called_by(self, price: Fraction) -> bool:
+    @property
+    def called_by_rise(self) -> bool:
         """Section 3: STOP* BUY p >= trigger, SELL p <= trigger; TAKE_PROFIT* the reverse."""
+        return (self.side > 0) == self.type.startswith("stop")
+
+    def is_called_by(self, price: Fraction) -> bool:
         assert self.trigger is not None
-        rises = (self.side > 0) == self.type.startswith("stop")
-        return price >= self.trigger if rises else price <= self.trigger
+        return price >= self.trigger if self.called_by_rise else price <= self.trigger
 
 
 def order_of(submit: dict[str, Any], default_stp: str) -> Order:
