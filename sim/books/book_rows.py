@@ -180,6 +180,7 @@ class OrderPlaces:
 
 def _orders(source: Source, columns: dict[str, Column], numbers: Column, orders: OrderPlaces) -> kernel.Rows:
     """Orders as changes of their levels. A smaller size keeps the place; a larger one, or another price, joins anew.
+    At the same price that is one change of the level: only what it grew by is fresh liquidity (F3).
 
     An order that was never added (it was there before the tape began) is taken as older than all others: its own row
     says what it holds from then on, and nothing is subtracted from a level that does not hold it. A row that does not
@@ -214,7 +215,7 @@ def _orders(source: Source, columns: dict[str, Column], numbers: Column, orders:
                     del orders.known[gone]
                 orders.named.clear()
         before = orders.known.pop(order_id, None)
-        since = number
+        stays, since = False, number
         if before is not None:
             listed = action == MODIFY or flags & SNAPSHOT
             if listed and side in (0, before[0]) and size <= before[2] and level in (0, before[1]):
@@ -222,8 +223,11 @@ def _orders(source: Source, columns: dict[str, Column], numbers: Column, orders:
                 if size:
                     orders.known[order_id] = (before[0], before[1], size, before[3])
                 continue
-            put(time, flags if action == DELETE else flags & ~LAST, before[0], before[1], -before[2], number, before[3])
             side, level = side or before[0], level or before[1]
+            left = flags if action == DELETE else flags & ~LAST
+            if stays := action != DELETE and (side, level) == before[:2]:
+                left |= kernel.REQUEUED
+            put(time, left, before[0], before[1], -before[2], number, before[3])
         elif action != ADD:
             if not (side and level):
                 continue
@@ -232,7 +236,7 @@ def _orders(source: Source, columns: dict[str, Column], numbers: Column, orders:
             if before is None:
                 put(time, flags, side, level, 0, number, since)
             continue
-        put(time, flags, side, level, size, number, since)
+        put(time, flags, side, level, size - before[2] if before is not None and stays else size, number, since)
         orders.known[order_id] = (side, level, size, since)
     columns_out = (at, what, price, change, row, joined)
     return kernel.Rows(*(np.array(values, dtype=np.int64) for values in columns_out))

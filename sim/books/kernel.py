@@ -40,6 +40,7 @@ from sim.books.kernel_state import (
     NEVER,
     NOBODY,
     QUOTE,
+    REQUEUED,
     RING,
     RPI,
     RULE_CROSSED,
@@ -92,7 +93,7 @@ def advance(rows: Rows, i: int, until: int, state: State) -> int:
             elif kind == QUOTE:
                 set_touch(levels, books, own, market, b, key, size[i], at[i])
             else:
-                change_level(levels, books, own, market, b, key, size[i], at[i], joined[i])
+                change_level(levels, books, own, market, b, key, size[i], at[i], joined[i], flags & REQUEUED)
             market["last_row"] = number[i]
             if flags & LAST:
                 if market["in_snapshot"]:

@@ -149,14 +149,27 @@ def end_snapshot(levels: Records, books: Records, own: Records, market: Record, 
 
 
 def change_level(
-    levels: Records, books: Records, own: Records, market: Record, b: int, key: int, change: int, at: int, joined: int
+    levels: Records,
+    books: Records,
+    own: Records,
+    market: Record,
+    b: int,
+    key: int,
+    change: int,
+    at: int,
+    joined: int,
+    requeued: int,
 ) -> None:
-    """One order of an exact book came, shrank or went; `joined` says whether it stood ahead of ours."""
+    """One order of an exact book came, shrank or went; `joined` says whether it stood ahead of ours.
+
+    `requeued`: it went to the end of its queue, which is no change of the level.
+    """
     i = place_of(levels, books, b, key)
     known = i < books[b]["count"] and levels[b, i]["key"] == key
     before = levels[b, i]["qty"] if known else 0
     if market["queue"] != L3_FIFO:
-        set_level(levels, books, own, market, b, key, before + change, at)
+        if not requeued:
+            set_level(levels, books, own, market, b, key, before + change, at)
         return
     if change < 0:
         slot = books[b]["first"]
@@ -167,7 +180,8 @@ def change_level(
                 order["credit"] -= explained
                 order["ahead"] = max(0.0, order["ahead"] + change + explained)
             slot = order["next"]
-    store(levels, books, market, b, i, known, key, before + change, at)
+    if not requeued:
+        store(levels, books, market, b, i, known, key, before + change, at)
 
 
 def set_touch(

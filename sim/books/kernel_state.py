@@ -17,6 +17,8 @@ RULES = ("queue", "through", "crossed", "participation")
 BLOCK, RPI, INSURANCE = 1, 2, 4
 SNAPSHOT, LAST = 1, 2
 """Flags of prints and of book rows, as in `core.tape`."""
+REQUEUED = 4
+"""Flag of an l3 row that no tape has: an order goes to the end of its queue, its level stays as it is."""
 FILLS, FIRES, FULL_BOOK = 0, 1, 2
 """Counts in `State.out`: fills, triggers that fired, and whether a book needs more room."""
 NOBODY = -1
