@@ -12,6 +12,8 @@ from core.errors import DataError
 from core.instruments import decimals_of
 from core.tape import ADD, BLOCK, COLUMNS, DELETE, INSURANCE, LAST, MODIFY, RPI, SNAPSHOT, Kind, Tape
 from sim.books.book_market import BookMarket
+from sim.books.book_rows import CODES
+from sim.books.kernel_state import TRADE, Rows
 from sim.scenarios.format import Scenario
 from sim.scenarios.tape import TapeRow
 
@@ -25,18 +27,44 @@ Values = list[tuple[Any, ...]]
 
 def book_tapes(scenario: Scenario, symbol: str, feed_ns: int) -> dict[str, Tape]:
     """The tapes of a symbol by kind; those it has no rows of are left out. Raises DataError for numbers too long."""
-    found: dict[str, Tape] = {}
-    for key, kind in KINDS.items():
-        rows = [row for row in scenario.tape if row.symbol == symbol and getattr(row, key) is not None]
-        if rows:
-            found[kind] = _tape(scenario, symbol, kind, rows, feed_ns)
-    return found
+    found = {kind: _tape(scenario, symbol, kind, feed_ns) for kind in KINDS.values()}
+    return {kind: tape for kind, tape in found.items() if len(tape)}
 
 
-def _tape(scenario: Scenario, symbol: str, kind: Kind, rows: list[TapeRow], feed_ns: int) -> Tape:
-    rows = sorted(rows, key=lambda row: _received(row, feed_ns))
+class ListOrder:
+    """Rows of one nanosecond in the order of the file's list, over all symbols; prints before books (F0)."""
+
+    def __init__(self, scenario: Scenario, symbols: list[str], feed_ns: int) -> None:
+        """`symbols`: those that have a book or prints, in the order of the markets."""
+        numbers = {id(row): number for number, row in enumerate(scenario.tape)}
+        self._places: dict[tuple[int, int], list[int]] = {}
+        """By market and kind of row: where each row of that tape stands in the list."""
+        for market, symbol in enumerate(symbols):
+            for kind in KINDS.values():
+                *_, values = _values(scenario, symbol, kind, feed_ns)
+                self._places[market, CODES[kind]] = [numbers[id(row)] for row, *_ in values]
+
+    def __call__(self, rows: Rows) -> Rows:
+        """The same rows: by time, prints first, then as the file lists them."""
+        books, places = [], []
+        for what, number in zip(rows.what.tolist(), rows.row.tolist(), strict=True):
+            kind = (what >> 2) & 3
+            books.append(kind != TRADE)
+            places.append(self._places[what >> 8, kind][number])
+        order = np.lexsort((places, books, rows.at))
+        return Rows(*(column.take(order) for column in rows))
+
+
+def _values(scenario: Scenario, symbol: str, kind: Kind, feed_ns: int) -> tuple[list[Decimal], list[Decimal], Values]:
+    """All prices and sizes of a tape, and its rows in order of receipt, each behind the row of the file it is of."""
+    key = next(key for key, name in KINDS.items() if name == kind)
+    rows = [row for row in scenario.tape if row.symbol == symbol and getattr(row, key) is not None]
     makers = {"depth": _depth, "quotes": _quotes, "trades": _trades, "l3": _orders}
-    prices, sizes, values = makers[kind](rows)
+    return makers[kind](sorted(rows, key=lambda row: _received(row, feed_ns)))
+
+
+def _tape(scenario: Scenario, symbol: str, kind: Kind, feed_ns: int) -> Tape:
+    prices, sizes, values = _values(scenario, symbol, kind, feed_ns)
     price_scale = max((decimals_of(price) for price in prices), default=0)
     size_scale = max((decimals_of(size) for size in sizes), default=0)
     columns: dict[str, list[int]] = {name: [] for name in COLUMNS[kind]}

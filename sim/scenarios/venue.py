@@ -25,6 +25,7 @@ from sim.markets import over_books
 from sim.models import NOTHING, PRESETS, Models, SimulationConfig, choose, fee_problems, loaded
 from sim.reference_prices import ReferencePrices, Row
 from sim.scenarios.account import account_of, settle
+from sim.scenarios.books import ListOrder
 from sim.scenarios.format import Scenario
 from sim.scenarios.market import InstrumentSpec
 from sim.venue_order import VenueOrder
@@ -79,8 +80,10 @@ def venue_of(
     }
     account = account_of(scenario, rules, instruments, models(""))
     limits = models("").rate_limits
+    in_order = ListOrder(scenario, [symbol for symbol in instruments if books[symbol]], models("").latency.feed_ns)
+    cursor = Books(functions, in_order=in_order)
     exchange = ExecutionSimulator(
-        scenario.venue, rules, account, local_at=local_at, emit=emit, books=Books(functions), limits=limits
+        scenario.venue, rules, account, local_at=local_at, emit=emit, books=cursor, limits=limits
     )
     for symbol, instrument in instruments.items():
         if books[symbol]:
