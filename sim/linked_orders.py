@@ -19,6 +19,8 @@ class LinkedOrders:
         """Open orders that only reduce, by our id."""
         self._groups: dict[str, list[VenueOrder]] = {}
         """One-cancels-the-other: when one of a group trades or is triggered, the others are void."""
+        self.due: dict[str, VenueOrder] = {}
+        """By group: the order of it that has traded, while the others wait for the end of its match."""
         self._happened: set[str] = set()
         """Groups that did: orders of theirs may still be on their way to the venue."""
 
@@ -30,12 +32,20 @@ class LinkedOrders:
         self._groups.setdefault(order.terms.oco, []).append(order)
         return False
 
+    def has_traded(self, order: VenueOrder) -> None:
+        """An order of a group trades: the others end when the match that goes on is over."""
+        assert order.terms.oco is not None, "matching tells of such orders alone"
+        self.due[order.terms.oco] = order
+
     def after_match(self, order: VenueOrder, at: int) -> None:
-        """What a match of this order leaves void ends."""
+        """What a match of this order leaves void ends, and what is due of others that it met."""
         if order.terms.oco is not None and (order.filled or order.triggered):
-            self._happened.add(order.terms.oco)
-            for other in self._groups.pop(order.terms.oco, ()):
-                if other is not order and other.is_open:
+            self.due[order.terms.oco] = order
+        due, self.due = self.due, {}
+        for group, first in due.items():
+            self._happened.add(group)
+            for other in self._groups.pop(group, ()):
+                if other is not first and other.is_open:
                     self._matching.expire(other, at, "oco")
         if self.reducers:
             self.void_reducers(at, order.terms.symbol)

@@ -174,9 +174,9 @@ class Matching:
         if market.models.triggers.delay_ms:
             order.acts_at = at + market.models.triggers.delay_ms
             self.remind(order, order.acts_at)
-            self.linked.after_match(order, at)
         else:
             self._act(order, at, reference)
+        self.linked.after_match(order, at)
 
     def _act(self, order: VenueOrder, at: int, reference: Any = None) -> None:
         """The order that a trigger carries enters the engine."""
@@ -190,10 +190,8 @@ class Matching:
         self.charges.tariff.rates(order.terms.symbol, at)  # what it needs is measured with the fees of now
         if order.terms.close_position and not order.qty:  # what it was to close is closed already
             self.expire(order, at, "reduce_only")
-            self.linked.after_match(order, at)
         elif not self.admission.affords(order, market, None if known is None else market.decimal(known)):
             self.expire(order, at, "trigger_rejected")
-            self.linked.after_match(order, at)
         elif market.fired_crosses(order, reference, at):
             self.enter(order, market, at, reference)
         else:
@@ -263,6 +261,8 @@ class Matching:
             self.settlement.filled((symbol, position_side), (strategy, session), signed, at)
         if self._counters.gives_back and order.filled == qty:
             self._counters.first_fill(liquidity, at)
+        if terms.oco is not None:
+            self.linked.has_traded(order)
         order.status = PARTIAL if leaves else FILLED
         if leaves and order.limit is not None:
             account.holds.set_aside(order_id, *account.need(market.instrument, terms, leaves, order.limit), terms.oco)
@@ -323,7 +323,7 @@ class Matching:
                 order.carried = True
                 if order not in market.orders:
                     market.orders.append(order)
-        if self.linked.reducers or order.terms.oco is not None:
+        if self.linked.reducers or self.linked.due or order.terms.oco is not None:
             self.linked.after_match(order, at)
 
     # --- orders of one account that meet (F14) ----------------------------------------------------------------------

@@ -341,6 +341,9 @@ class BookMarket:
 
         for slot in slots:
             resting = self._own.orders[slot]
+            if self._matching.linked.is_void(resting):
+                self._matching.expire(resting, at, "oco")
+                continue
             ahead = max(0.0, float(state.own[slot]["ahead"]) - passed)
             paid = walk(ahead) if i >= 0 and ahead > 0 else True
             if not paid or self._wanted(order) <= 0:
