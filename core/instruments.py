@@ -18,6 +18,8 @@ from core.market.price_filters import PercentPrice, PriceLimit, PriceRange
 
 GRID_TOLERANCE = 1e-9
 """Fraction of a tick or step within which a float counts as on the grid."""
+FLOAT_ERROR = 2.0**-50
+"""What five roundings may put a float off, as a share of itself: above a million ticks it is more than 1e-9 tick."""
 FILTERS = (
     "min_price",
     "max_price",
@@ -111,7 +113,8 @@ class Instrument(msgspec.Struct, frozen=True, dict=True):
     def price_away(self, price: float, side: Side) -> Decimal:
         """The tick at or beyond `price` on the side that costs us: up for a buy, down for a sell."""
         ticks = price / self.tick_float
-        return self.tick * (math.ceil(ticks - GRID_TOLERANCE) if side == "buy" else math.floor(ticks + GRID_TOLERANCE))
+        slack = max(GRID_TOLERANCE, ticks * FLOAT_ERROR)
+        return self.tick * (math.ceil(ticks - slack) if side == "buy" else math.floor(ticks + slack))
 
     def price_nearest(self, price: float) -> Decimal:
         """The nearest tick, half away from zero; for market prices that are already meant to be on the grid."""
