@@ -209,7 +209,10 @@ class Matching:
         return int(leaves // self.markets[order.terms.symbol].instrument.step)
 
     def affordable(self, order: VenueOrder, price: Decimal, steps: int) -> int:
-        """Steps a taker can pay for: a spot account cannot go below zero. Linear orders were checked at arrival."""
+        """Steps a taker can pay for: a spot account cannot go below zero, nor an order beyond its quote units.
+
+        Linear orders were checked at arrival.
+        """
         if self.account.kind != "spot":
             return steps
         instrument = self.markets[order.terms.symbol].instrument
@@ -218,6 +221,8 @@ class Matching:
             most = self.account.free(instrument.quote, order.terms.oco) / price
         else:
             most = self.account.free(instrument.base, order.terms.oco)
+        if order.terms.quote_qty is not None:
+            most = min(most, (order.terms.quote_qty - order.value) / price)
         return max(0, min(steps, int(most // instrument.step)))
 
     def held_sign(self, symbol: str) -> int:
@@ -303,7 +308,7 @@ class Matching:
 
         `reason`: the venue's bound that stopped it; what is left expires with that.
         """
-        if order.is_open and order.leaves:
+        if order.is_open and (order.leaves or order.terms.quote_qty is not None):
             terms = order.terms
             market = self.markets[terms.symbol]
             if order.only_reduces and not self.may_fill(order):

@@ -162,14 +162,16 @@ class BarMarket:
         return Decimal(0)
 
     def qty_for_quote(self, order: VenueOrder, quote: Decimal, at: int) -> Decimal:
-        """What a market order worth `quote` buys or sells at `at`, before impact, on the step."""
+        """What a market order worth `quote` buys or sells at `at`, or would at the last price before a hole."""
         ref = self.price(at)
         if ref is None:
+            ref = self.known_before(at)
+        if ref is None:
             return Decimal(0)
-        price = ref / self._unit
-        half = self.models.spread.half(price, self.instrument.tick_float)
-        touch = self.instrument.price_away(price * (1.0 + order.sign * half), order.terms.side)
-        return self.instrument.floor_qty(quote / touch)
+        price, qty = ref / self._unit, Decimal(0)
+        for _ in range(2):  # first without impact, then with that of the size this gives: never more than `quote`
+            qty = self.instrument.floor_qty(quote / self._taker_price(order, price, float(qty), at))
+        return qty
 
     # --- arrivals ---------------------------------------------------------------------------------------------------
 
@@ -193,6 +195,11 @@ class BarMarket:
         if ref is None:
             matching.rest_taker(order, at)
             return
+        if order.carried and order.terms.quote_qty is not None:
+            order.qty = order.filled + self.qty_for_quote(order, order.terms.quote_qty - order.value, at)
+            if not order.leaves:  # what is left of its quote units buys no step any more
+                matching.expire(order, at, "no_liquidity")
+                return
         wanted = matching.may_fill(order)
         room = self._room()
         steps = wanted if wanted <= room else room

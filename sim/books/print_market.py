@@ -49,9 +49,13 @@ class PrintMarket(BookMarket):
         return wanted > 0 and inside and self._room(at) >= wanted
 
     def qty_for_quote(self, order: VenueOrder, quote: Decimal, at: int) -> Decimal:
-        """What a market order worth `quote` buys or sells now, before impact, on the step."""
-        price = self._taker_price(order, 0, at)
-        return Decimal(0) if price is None else self.instrument.floor_qty(quote / price)
+        """What a market order worth `quote` buys or sells now, on the step; 0 without a print."""
+        qty = Decimal(0)
+        for _ in range(2):  # first without impact, then with that of the size this gives: never more than `quote`
+            price = self._taker_price(order, self._units(qty), at)
+            if price is not None:
+                qty = self.instrument.floor_qty(quote / price)
+        return qty
 
     def take(self, order: VenueOrder, at: int, reference: Any = None) -> None:
         """Our own orders first where they are better; then the last print's price, at most the window's share."""
