@@ -224,13 +224,19 @@ class BarMarket:
 
     def crosses(self, order: VenueOrder, at: int) -> bool:
         """Whether a limit order would take at `at`: compared with the price a taker pays before impact (F13)."""
-        ref = self.price(at)
-        if ref is None or order.limit is None:
+        if order.limit is None:
             return False
+        touch = self.best_price(order, at)
+        return touch is not None and order.sign * (touch - order.limit) <= 0
+
+    def best_price(self, order: VenueOrder, at: int) -> Decimal | None:
+        """What a taker pays at `at` before impact; None in a hole."""
+        ref = self.price(at)
+        if ref is None:
+            return None
         price = ref / self._unit
         half = self.models.spread.half(price, self.instrument.tick_float)
-        touch = self.instrument.price_away(price * (1.0 + order.sign * half), order.terms.side)
-        return bool(order.sign * (touch - order.limit) <= 0)
+        return self.instrument.price_away(price * (1.0 + order.sign * half), order.terms.side)
 
     def can_fill_whole(self, order: VenueOrder, at: int) -> bool:
         """F2 for FOK: the whole quantity within the cap, at a price within the limit."""

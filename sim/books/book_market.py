@@ -136,6 +136,10 @@ class BookMarket:
         count = books.counts.item(b)
         return self.decimal(abs(books.keys.item(b, count - n))) if count >= n else None
 
+    def best_price(self, order: VenueOrder, at: int) -> Decimal | None:
+        """The best displayed price opposite an order; None where there is none."""
+        return self.nth_price("sell" if order.sign > 0 else "buy", 1)
+
     def crosses(self, order: VenueOrder, at: int) -> bool:
         """Whether a limit order would trade now: with what is displayed (F13), or with an order of our own (F14)."""
         if order.limit is None:

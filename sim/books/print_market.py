@@ -38,8 +38,12 @@ class PrintMarket(BookMarket):
         """Whether a limit order would take: compared with what a taker pays before impact, and with our own orders."""
         if order.limit is None:
             return False
-        price = self._taker_price(order, 0, at)
+        price = self.best_price(order, at)
         return (price is not None and order.sign * (price - order.limit) <= 0) or super().crosses(order, at)
+
+    def best_price(self, order: VenueOrder, at: int) -> Decimal | None:
+        """What a taker pays at `at` before impact; None without a print."""
+        return self._taker_price(order, 0, at)
 
     def can_fill_whole(self, order: VenueOrder, at: int) -> bool:
         """F2 for FOK: the next window's share holds it, at a price within the limit."""

@@ -59,6 +59,9 @@ class AskedMarket(Protocol):
     def cost_of_whole(self, order: VenueOrder, at: int) -> Decimal:
         """What buying all of an order now would cost, quote units; 0 where nothing shows a book."""
 
+    def best_price(self, order: VenueOrder, at: int) -> Decimal | None:
+        """The best price a taker of this order could have now; None without a market."""
+
     def crosses(self, order: VenueOrder, at: int) -> bool: ...
 
     def can_fill_whole(self, order: VenueOrder, at: int) -> bool: ...
@@ -283,7 +286,7 @@ class Admission:
         """Whether an order that may open would become too large for the leverage, or for what there is."""
         terms, price = order.terms, order.limit
         if price is None and self.rules.kind == "spot":
-            price = market.nth_price(OTHER[terms.side], 1)
+            price = market.best_price(order, at)  # a market order pays the best price at least
         if price is None:
             price = self._last(market, at)
         if price is not None and self._account.beyond_leverage(market.instrument, terms, order.qty, price):
