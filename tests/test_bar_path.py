@@ -50,6 +50,14 @@ def test_thirds_of_an_interval_that_is_no_multiple_of_three_are_truncated() -> N
     assert BarPath((1, 2, 3, 4), 7, 100).times == (7, 40, 73, 107)
 
 
+def test_a_leg_is_a_third_of_the_interval_even_where_that_is_no_whole_number() -> None:
+    """Three quarters of the first leg are a quarter of the interval, a quarter of the second five twelfths of it."""
+    path = BarPath((100, 96, 108, 104), 0, 1000)
+    assert (path.first_touch(97, -1, 0), path.price_at(250)) == (250, 97)
+    assert path.first_touch(99, 1, 334) == 416
+    assert BarPath((100, 96, 108, 104), 0, 1200).first_touch(99, 1, 400) == 500
+
+
 # The contract's example: O100 H104 L99 C103, path 100,99,104,103, P = 7. In half points, so that 99.5 is a whole one.
 EXAMPLE = BarPath((200, 198, 208, 206), 0, D)
 

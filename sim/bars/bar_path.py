@@ -1,7 +1,8 @@
 """The geometry of F8: one bar as a path of three straight legs, in exact integers.
 
 Prices are int mantissas of one scale, times int nanoseconds, `u` is the path length walked so far (same unit as price).
-Where an order arrives in the middle of a leg a price is a `Fraction`; everything else stays an int.
+Where an order arrives in the middle of a leg a price is a `Fraction`; everything else stays an int. A third of an
+interval may be no whole nanosecond: a vertex then counts as reached at the one before, the legs are exact.
 """
 
 from __future__ import annotations
@@ -51,7 +52,8 @@ class BarPath:
                 rise = prices[leg + 1] - prices[leg]
                 if not rise:
                     return prices[leg]
-                return prices[leg] + Fraction(rise * (at - times[leg]), times[leg + 1] - times[leg])
+                interval = times[3] - times[0]
+                return prices[leg] + Fraction(rise * (3 * (at - times[0]) - leg * interval), interval)
         return prices[3]
 
     def through(self, limit: int, sign: int, since: int) -> list[Segment]:
@@ -101,7 +103,7 @@ class BarPath:
         return None
 
     def crossing(self, leg: int, price: Exact) -> int:
-        """When a leg crosses a price, truncated to whole nanoseconds."""
-        a, b = self.prices[leg], self.prices[leg + 1]
-        t0, t1 = self.times[leg], self.times[leg + 1]
-        return t0 + (price - a) * (t1 - t0) // (b - a)
+        """When a leg crosses a price, truncated to whole nanoseconds once: not at the vertex before it as well."""
+        a, rise = self.prices[leg], self.prices[leg + 1] - self.prices[leg]
+        opened, interval = self.times[0], self.times[3] - self.times[0]
+        return opened + (leg * rise + price - a) * interval // (3 * rise)
