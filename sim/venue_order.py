@@ -36,7 +36,11 @@ class VenueOrder:
     trail_ppm = 0
     """How far a trailing stop follows the price: mantissa, or millionths of its best price."""
     trail_best: Fraction | int | None = None
-    """The best price a trailing stop has seen on bars, mantissa; None before it is active."""
+    """The best price a trailing stop has seen on bars until `trail_since`, mantissa; None before it is active."""
+    trail_since: int | None = None
+    """From when on it follows the bar in hand."""
+    trail_next: Fraction | int | None = None
+    """What `trail_best` will be when that bar is over."""
     trail_level: Fraction | int = 0
     """Where the bar in hand fires it."""
     pulled_at: Decimal | None = None

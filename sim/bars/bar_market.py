@@ -16,7 +16,7 @@ from core.instruments import Instrument, decimals_of
 from core.moments import INF
 from sim.bars.bar_cursor import BarRow
 from sim.bars.bar_path import BarPath, Exact, Segment
-from sim.bars.trailing import Trail, follow
+from sim.bars.trailing import Trail, follow, until
 from sim.models import Models
 from sim.models.bars import path_of
 from sim.models.impact import Day
@@ -306,9 +306,13 @@ class BarMarket:
                 self._push(segment.at, FILL, -order.sign * limit, order, segment)
 
     def _plan_trailing(self, order: VenueOrder, since: int) -> None:
-        trail = Trail(order.trigger_sign, order.trigger, order.trail, order.trail_ppm, order.trail_best)
-        trail, pulled = follow(trail, self._walk(), since)
-        order.trail_best = trail.best
+        path, began = self._walk(), order.trail_since
+        trail = Trail(order.trigger_sign, order.trigger, order.trail, order.trail_ppm, order.trail_next)
+        if began is not None and began >= self.bar.open_time:  # planned anew: of this bar it has seen the part until now
+            trail = until(trail._replace(best=order.trail_best), path, began, since)
+        order.trail_best, order.trail_since = trail.best, since
+        trail, pulled = follow(trail, path, since)
+        order.trail_next = trail.best
         if pulled is not None:
             order.trail_level = pulled.price
             self._push(pulled.at, TRIGGER, 0, order, None)

@@ -65,3 +65,14 @@ def follow(trail: Trail, path: BarPath, since: int) -> tuple[Trail, Pulled | Non
             return trail, Pulled(max(since, path.crossing(leg, level)), level)
         trail = trail.see(end)
     return trail, None
+
+
+def until(trail: Trail, path: BarPath, since: int, end: int) -> Trail:
+    """The stop after a stretch of the path that did not fire it: what it has seen of a bar when it is planned anew."""
+    if end <= since:
+        return trail
+    trail = trail.see(path.price_at(since))
+    for at, price in zip(path.times, path.prices, strict=True):
+        if since < at <= end:
+            trail = trail.see(price)
+    return trail.see(path.price_at(end))
