@@ -220,6 +220,8 @@ class BarMarket:
                 self._impact.remember(order.terms.side, steps * instrument.step_float, at)
             qty = instrument.step * steps
             matching.fill(order, at, price, qty, "taker", self.decimal(ref), "bar", self._cause(), None)
+            if at == self.bar.open_time and self._path is not None and self.models.bars.path == "worst":
+                self._face_anew(at)
         matching.rest_taker(order, at, reason)
 
     def crosses(self, order: VenueOrder, at: int) -> bool:
@@ -280,6 +282,16 @@ class BarMarket:
             vertices = path_of(self.models.bars.path, bar.open, bar.high, bar.low, bar.close, held)
             path = self._path = BarPath(vertices, bar.open_time, self.cursor.interval_ns)
         return path
+
+    def _face_anew(self, at: int) -> None:
+        """A position opened at the very open has its own adverse extreme first, whatever else was planned by then."""
+        decided = self._path
+        if not self._claimed:  # once a share of the path is given out, it is that path
+            self._path = None
+            if decided is None or self._walk().prices != decided.prices:
+                for order in list(self.orders):
+                    if not order.carried:
+                        self._plan(order, at)
 
     def _plan(self, order: VenueOrder, since: int) -> None:
         """When the path, from `since` on, does something to this order."""
