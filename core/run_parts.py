@@ -310,7 +310,8 @@ def _subscribe(parts: RunParts) -> None:
     parts.recording.hear(bus.subscribe((OrderAccepted, OrderAmended, OrderTriggered), parts.recording.on_placed))
     bus.subscribe((FundingPaid, PositionLiquidated), parts.recording.on_account_event)
     for kind in parts.heard_kinds:
-        bus.subscribe(EVENTS[kind], host.handler_of(EVENTS[kind]))
+        markets = {stream.key for stream in parts.plan.streams if stream.kind == kind}
+        bus.subscribe(EVENTS[kind], host.handler_of(EVENTS[kind], of_one=len(markets) == 1))
     bus.subscribe(PositionChanged, host.on_position)
     if host.has_listeners:
         bus.subscribe((*ORDER_EVENTS, *ACCOUNT_EVENTS), host.on_own_event)

@@ -92,11 +92,16 @@ class StrategyHost:
 
     # --- bus handlers -----------------------------------------------------------------------------------------------
 
-    def handler_of(self, kind: type[MarketEvent]) -> Callable[[Any], Any]:
-        """What is to hear every event of this type: the shortest way that the strategies allow."""
+    def handler_of(self, kind: type[MarketEvent], *, of_one: bool) -> Callable[[Any], Any]:
+        """What is to hear every event of this type: the shortest way that the strategies allow.
+
+        `of_one`: the run has such events of one market alone, so that nobody needs to look at whose they are.
+        """
         if self.needs_await:
             return self.on_market_async
-        if len(self._routes) == 1 and len(self.strategies) == 1 and (kind, *self._only_key()) in self._routes:
+        if not of_one or len(self._routes) != 1 or len(self.strategies) != 1:
+            return self.on_market
+        if (kind, *self._only_key()) in self._routes:
             hosted = self.strategies[0]
             if hosted.is_simple and hosted.hearing[self._only_key()].calls:
                 return self._simple_handler(hosted, kind)

@@ -219,6 +219,20 @@ async def test_call_each_calls_for_every_bar_with_its_own_symbol_in_front() -> N
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("given", ["view", "pandas"])
+async def test_a_strategy_of_one_symbol_neither_sees_nor_is_called_by_another_symbol_of_the_run(given: str) -> None:
+    seen = []
+
+    def look(market_data: Any, position_state: Any) -> None:
+        closes = market_data.close
+        seen.append((len(closes), float(closes[-1] if given == "view" else closes.iloc[-1])))
+
+    rows = {"X": flat("100", "101", "102"), "Y": flat("7", "8", "9")}
+    plan = plan_of(rows, strategies=[f"s, symbols: [X], input: {given}"])
+    await run_of(plan, s=Script(look, look, look, look, look, look))
+    assert seen == [(1, 100.0), (2, 101.0), (3, 102.0)]
+
+
 async def test_an_answer_to_a_call_each_means_the_symbol_of_the_call() -> None:
     """Warm with both symbols' first bar, so the first call is Y's: its answer without a symbol buys Y."""
     done = await run_of(
