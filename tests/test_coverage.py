@@ -150,7 +150,16 @@ def test_funding_and_marks_neither_lengthen_a_run_nor_have_to_lie_in_it() -> Non
     assert [tape.kind for tape in cut.played] == ["trades", "funding"] and len(cut.history) == 2
     later = cover([trades((100, "1")), FUNDING], RunSection("tiny", start=START + 50_000_000, end=START + SECOND))
     assert [tape.kind for tape in later.played] == ["trades"] and len(later.history) == 1
-    assert later.warnings == ["X: no funding of test lie between run.start and run.end"]
+    assert later.warnings == ["X: no funding of test lie within the run"]
+
+
+async def test_rates_that_go_on_after_the_last_trade_are_not_charged() -> None:
+    """One bought at 100 pays 100 x 0.001 at 30 s; the market ends at 60 s, so nothing is due at 90 s."""
+    market = trades((0, "100"), (1_000, "100"), (60_000, "100"), size="100")
+    rates = ticks("funding", [{"at": at, "rate": "0.001", "mark": "100"} for at in (30_000, 90_000)])
+    result = await result_of(tick_plan(market, rates), s=Script({"side": "buy", "qty": 1}))
+    assert Decimal(result.summary["funding"]) == Decimal("-0.1")
+    assert result.summary["end_ns"] == START + 60 * SECOND
 
 
 def test_data_that_nothing_can_be_traded_on_are_refused() -> None:

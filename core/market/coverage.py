@@ -39,31 +39,41 @@ class Coverage(NamedTuple):
 
 
 def cover(tapes: Sequence[Rows], run: RunSection) -> Coverage:
-    """Cut each tape to `run.start` and `run.end`. Raises DataError where nothing tradable lies between them."""
+    """Cut each tape to `run.start` and `run.end`. Raises DataError where nothing tradable lies between them.
+
+    What follows the last bar or tick is no part of the run: rates that go on would be charged on a price that is over.
+    """
+    traded = [_market_within(tape, run) for tape in tapes if tape.kind in TRADED]
+    if not traded:
+        raise DataError(f"there is nothing to trade on: `data` has no {', '.join(TRADED[:-1])} or {TRADED[-1]}")
+    start, end = min(_first(tape, run.start) for tape in traded), max(map(_last, traded))
+    markets = iter(traded)
     history: list[Rows | None] = []
     played: list[Rows] = []
     warnings: list[str] = []
     for tape in tapes:
-        part = tape.between(run.start, run.end)
+        part = next(markets) if tape.kind in TRADED else tape.between(run.start, end)
         if len(part):
             history.append(tape.between(None, run.start) if run.start is not None else None)
             played.append(part)
-        elif tape.kind in TRADED:
-            rows = "bar" if tape.kind == "bars" else f"row ({tape.kind})"
-            raise DataError(
-                f"{tape.symbol}: no {rows} of {tape.source} lies between run.start and run.end; the source holds "
-                f"{len(tape)} {'bars' if tape.kind == 'bars' else 'rows'}"
-            )
         else:
-            warnings.append(f"{tape.symbol}: no {tape.kind} of {tape.source} lie between run.start and run.end")
-    traded = [tape for tape in played if tape.kind in TRADED]
-    if not traded:
-        raise DataError(f"there is nothing to trade on: `data` has no {', '.join(TRADED[:-1])} or {TRADED[-1]}")
-    start, end = min(_first(tape, run.start) for tape in traded), max(map(_last, traded))
+            warnings.append(f"{tape.symbol}: no {tape.kind} of {tape.source} lie within the run")
     warnings += _run_beyond_data(run, traded, start, end)
     for tape in played:
         warnings += _tape_within(tape, run.start, start, end)
     return Coverage(history, played, start, end, warnings)
+
+
+def _market_within(tape: Rows, run: RunSection) -> Rows:
+    """What of it lies between `run.start` and `run.end`. Raises DataError where nothing does."""
+    part = tape.between(run.start, run.end)
+    if len(part):
+        return part
+    rows = "bar" if tape.kind == "bars" else f"row ({tape.kind})"
+    raise DataError(
+        f"{tape.symbol}: no {rows} of {tape.source} lies between run.start and run.end; the source holds "
+        f"{len(tape)} {'bars' if tape.kind == 'bars' else 'rows'}"
+    )
 
 
 def check_grid(tapes: Sequence[Rows], instruments: Mapping[tuple[str, str], Instrument]) -> None:
