@@ -210,6 +210,23 @@ class Order(msgspec.Struct, gc=False):
         return cls(terms, now, INITIALIZED, terms.qty, terms.price)
 
     @property
+    def id(self) -> str:
+        return self.terms.id
+
+    @property
+    def tag(self) -> str | None:
+        """The strategy's own name for it."""
+        return self.terms.tag
+
+    @property
+    def side(self) -> Side:
+        return self.terms.side
+
+    @property
+    def type(self) -> OrderType:
+        return self.terms.type
+
+    @property
     def leaves(self) -> Decimal:
         """What can still be filled: qty - filled - prevented."""
         return self.qty - self.filled - self.prevented

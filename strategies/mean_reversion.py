@@ -24,7 +24,7 @@ class MeanReversion:
     def generate_signals(self, market_data: Any, position_state: Any) -> list[dict[str, Any]]:
         closes = market_data.close[-self._window :]
         mean, deviation = float(closes.mean()), float(closes.std())
-        working = {order.terms.tag: order for order in position_state.open_orders}
+        working = {order.tag: order for order in position_state.open_orders}
         if position_state.qty > 0:
             signals = [{"cancel": "entry"}] if "entry" in working else []
             return signals + self._rest("exit", working, "sell", mean, str(position_state.qty))

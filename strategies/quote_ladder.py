@@ -46,11 +46,12 @@ class QuoteLadder:
         for order in position_state.open_orders:
             if order.pending_cancel:
                 continue  # its place is taken by the one that was sent with the cancel
-            side, price = wanted.pop(order.terms.tag, (None, 0.0))
+            tag = order.tag
+            side, price = wanted.pop(tag, (None, 0.0))
             if side is None or abs(float(order.price) - price) >= self._move:
-                signals.append({"cancel": order.terms.tag})
+                signals.append({"cancel": tag})
                 if side is not None:
-                    wanted[order.terms.tag] = (side, price)
+                    wanted[tag] = (side, price)
         signals += [
             {"id": tag, "side": side, "price": price, "qty": self._qty, "post_only": True}
             for tag, (side, price) in wanted.items()

@@ -204,12 +204,12 @@ async def test_open_orders_are_copies_with_what_an_order_knows() -> None:
 
     def spoil(market: Any, state: Any) -> Any:
         (order,) = state.open_orders
-        seen.append((order.terms.tag, order.price, order.qty, order.filled, order.leaves, order.status, order.is_open,
+        seen.append((order.tag, order.side, order.type, order.price, order.qty, order.filled, order.leaves, order.status, order.is_open,
                      order.pending_cancel, order.pending_amend, order.average_price))  # fmt: skip
         order.qty, order.pending_cancel, order.status = Decimal(0), True, OrderStatus.FILLED
         return {"cancel": "exit"}
 
     wish = {"side": "buy", "qty": 2, "price": 90, "tag": "exit"}
     done = await run_of(plan_of({"X": flat(*["100"] * 5)}), s=Script(wish, spoil))
-    assert seen == [("exit", 90, 2, 0, 2, "accepted", True, False, False, None)]
+    assert seen == [("exit", "buy", "limit", 90, 2, 0, 2, "accepted", True, False, False, None)]
     assert [order.status for order in done.run.working.all.values()] == [OrderStatus.CANCELED]

@@ -24,7 +24,7 @@ def state(qty: float = 0.0, **orders: str) -> Any:
     """Open orders by tag (`bid_0="99"`); a price with `!` is one whose cancel is under way."""
     made = [
         SimpleNamespace(
-            terms=SimpleNamespace(tag=tag.replace("_", "-")),
+            tag=tag.replace("_", "-"),
             price=Decimal(price.rstrip("!")),
             pending_cancel=price.endswith("!"),
         )

@@ -27,7 +27,7 @@ def state(qty: float = 0.0, *orders: Any) -> Any:
 
 def resting(tag: str, price: str, **flags: bool) -> Any:
     given = {"pending_cancel": False, "pending_amend": False, **flags}
-    return SimpleNamespace(terms=SimpleNamespace(tag=tag), price=D(price), **given)
+    return SimpleNamespace(tag=tag, price=D(price), **given)
 
 
 # --- EmaCross -------------------------------------------------------------------------------------------------------
