@@ -204,8 +204,9 @@ async def test_open_orders_are_copies_with_what_an_order_knows() -> None:
 
     def spoil(market: Any, state: Any) -> Any:
         (order,) = state.open_orders
-        seen.append((order.tag, order.side, order.type, order.price, order.qty, order.filled, order.leaves, order.status, order.is_open,
-                     order.pending_cancel, order.pending_amend, order.average_price))  # fmt: skip
+        seen.append((order.tag, order.side, order.type, order.price, order.qty, order.filled, order.leaves,
+                     order.status, order.is_open, order.pending_cancel, order.pending_amend,
+                     order.average_price))  # fmt: skip
         order.qty, order.pending_cancel, order.status = Decimal(0), True, OrderStatus.FILLED
         return {"cancel": "exit"}
 

@@ -47,6 +47,14 @@ GOOD: list[tuple[Any, list[Signal]]] = [
     ({"target": -2.5}, [wish(target=D("-2.5"))]),
     ({"close": True}, [wish(close=True)]),
     ({"cancel": True}, [wish(cancel=True)]),
+    # A condition of numpy's or pandas' is an np.bool_; one that is not met wants nothing.
+    ({"close": np.float64(1) < 2}, [wish(close=True)]),
+    ({"close": np.float64(2) < 1}, []),
+    ({"close": False, "symbol": "ETHUSDT"}, []),
+    ({"cancel": np.True_}, [wish(cancel=True)]),
+    ({"side": "buy", "qty": 1, "price": 9, "post_only": np.True_, "reduce_only": np.False_},
+     [wish(side="buy", qty=D(1), price=D(9), post_only=True)]),
+    ({"side": "buy", "action": "buy", "qty": 1}, [wish(side="buy", qty=D(1))]),
     ({"cancel": "entry"}, [wish(cancel="entry")]),
     ({"amend": "entry", "price": 5}, [wish(amend="entry", price=D(5))]),
     ({"id": "entry", "side": "buy", "qty": 1}, [wish(tag="entry", side="buy", qty=D(1))]),
@@ -90,6 +98,10 @@ def test_a_good_answer_becomes_signals_with_exact_numbers(answer: Any, expected:
 NAN, INF = float("nan"), float("inf")
 ORDER = {"side": "buy", "qty": 1}
 BAD: list[tuple[Any, str]] = [
+    ({"action": "buy", "side": "sell", "qty": 1}, "`side` is said twice, as 'buy' and .`side`. as 'sell'"),
+    ({**ORDER, "tag": "a", "id": "b"}, "`tag` is said twice, as 'a' and .`id`. as 'b': say it once"),
+    ({**ORDER, "close": False, "target": 1}, "found side and target"),
+    ((one for one in [ORDER]), "got generator: .*; it has a `yield`: return a list instead"),
     # numbers
     ({"side": "buy", "qty": NAN}, "`qty` is nan, expected a finite number"),
     ({"side": "buy", "qty": np.float64("nan")}, "expected a finite number"),

@@ -8,11 +8,12 @@ negative sizes, unknown keys and unknown symbols are refused with one sentence, 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any, get_args
 
 import msgspec
+import numpy as np
 
 from core.events import Ends, OrderType, PositionSide, SelfTrade, Signal
 from core.hosting.contradictions import contradiction
@@ -48,6 +49,8 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "price_match": tuple(f"{peg}{level}" for peg in ("opponent", "queue") for level in ("", *PEG_LEVELS)),
 }
 CLOSE = {"close": True}
+STAY = {"close": False}
+"""A condition that is not met: `{"close": price < average}` wants nothing then."""
 WHOLE = frozenset(
     frozenset({"side", "qty", *price, *tag})
     for price in ((), ("price",), ("price", "post_only"))
@@ -87,9 +90,9 @@ def read_answer(
     if isinstance(answer, LISTS):
         signals = [_read_one(one, symbols, default, ts, strategy) for one in answer if one is not None]
         return [signal for signal in signals if signal is not None]
-    raise BadSignal(
-        f"expected None, a Signal, a mapping or a list of those, got {type(answer).__name__}: {answer!r:.80}"
-    )
+    found = f"{type(answer).__name__}: {' '.join(repr(answer).split()):.80}"
+    advice = "; it has a `yield`: return a list instead" if isinstance(answer, Iterator | AsyncIterator) else ""
+    raise BadSignal(f"expected None, a Signal, a mapping or a list of those, got {found}{advice}")
 
 
 def _number(name: str, value: Any) -> Decimal:
@@ -126,9 +129,9 @@ def _choice(name: str, value: Any) -> Any:
 
 
 def _flag(name: str, value: Any) -> Any:
-    if not isinstance(value, bool):
+    if not isinstance(value, bool | np.bool_):
         raise BadSignal(f"`{name}` is {value!r}, expected True or False")
-    return value
+    return bool(value)
 
 
 def _text(name: str, value: Any) -> Any:
@@ -140,9 +143,11 @@ def _text(name: str, value: Any) -> Any:
 
 
 def _cancel(name: str, value: Any) -> Any:
-    if not isinstance(value, str | bool):
+    if isinstance(value, str):
+        return _text(name, value)
+    if not isinstance(value, bool | np.bool_):
         raise BadSignal(f"`{name}` is {value!r:.60}, expected True, or the text of a tag or an order id")
-    return value if isinstance(value, bool) else _text(name, value)
+    return bool(value)
 
 
 def _time(name: str, value: Any) -> Any:
@@ -177,7 +182,10 @@ def _read_one(
         if key == "action" and value == "hold":
             return None
         name, read = reader
-        fields[name] = read(name, value)
+        given = read(name, value)
+        first = fields.setdefault(name, given)
+        if first is not given and first != given:
+            raise BadSignal(f"`{name}` is said twice, as {first!r} and (`{key}`) as {given!r}: say it once")
     named = fields.pop("symbol", default)
     if named is None:
         raise BadSignal(f"`symbol` is missing; this strategy trades {', '.join(symbols)}")
@@ -188,6 +196,8 @@ def _read_one(
         raise BadSignal(f"unknown symbol {named!r}{hint} This strategy trades {', '.join(symbols)}")
     signal = Signal(ts=ts, strategy=strategy, venue=market[0], symbol=market[1], **fields)
     if fields != CLOSE and frozenset(fields) not in WHOLE:
+        if fields == STAY:
+            return None
         wrong = contradiction(signal)
         if wrong is not None:
             raise BadSignal(wrong)
