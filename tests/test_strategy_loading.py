@@ -31,7 +31,10 @@ SOURCES: list[tuple[str, str, str]] = [
     ("typo", "x = 1\nif x\n    y = 2\n", r"SyntaxError: expected ':' \(.*typo.py:2  if x\)"),
     ("lacks", "x = 1\nimport no_such_thing_here\n", "No module named 'no_such_thing_here' .*lacks.py:2"),
     ("leaves", f"class S:\n    def __init__(self): raise SystemExit('enough')\n{GOOD}",
-     "cannot be made .*SystemExit: enough"),
+     r"cannot be made .*SystemExit: enough \(.*leaves.py:2\)"),
+    ("asks", f"class S:\n    def __init__(self, fast, slow): ...\n{GOOD}",
+     "(?m)missing 2 required positional arguments: 'fast' and 'slow'$"),
+    ("zeros", "\0", r"source code string cannot contain null bytes \(is it a text file in UTF-8\?\)"),
     ("short", "class S:\n    def generate_signals(self, market_data): ...\n",
      r"generate_signals\(market_data\) cannot be called as generate_signals\(market_data, position_state\): too many"),
     ("waits", f"class S:\n    async def on_event(self, event): ...\n{GOOD}",
@@ -63,6 +66,27 @@ def test_what_cannot_be_run_is_a_problem_of_the_config(
     with pytest.raises(ConfigError, match=message) as told:
         read_plan("tiny.yaml", text=CONFIG.format(path=path))
     assert [problem.path for problem in told.value.problems] == ["$.strategies[0].class"]
+
+
+@pytest.mark.parametrize(
+    ("path", "advice"),
+    [
+        ("named_{n}.py", "named without its ending: `class: named_{n}`"),
+        ("named_{n}", "has no function generate_signals; name a class as named_{n}:Only"),
+        ("named_{n}:generate_signals", "named_{n} has no generate_signals; it has Only"),
+        ("plain_{n}:generate_signals", "name the module alone, `class: plain_{n}`"),
+    ],
+)
+def test_a_name_that_nearly_fits_is_told_how_to_write_it(
+    path: str, advice: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "nearly"
+    (tmp_path / f"named_{name}.py").write_text(f"class Only:\n{GOOD}")
+    (tmp_path / f"plain_{name}.py").write_text(GOOD.replace("    def", "def").replace("self, ", ""))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(UsageError) as caught:
+        load_strategy(path.format(n=name), {})
+    assert advice.format(n=name) in str(caught.value)
 
 
 async def test_an_object_that_is_handed_in_is_checked_too() -> None:

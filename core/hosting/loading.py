@@ -32,22 +32,22 @@ def load_strategy(path: str, params: dict[str, Any]) -> Any:
     except FAULTS as error:
         trouble = _import_trouble(error, module_name)
         raise UsageError(f"strategy {path}: cannot import {module_name}: {trouble}") from error
+    own = [name for name, value in vars(module).items() if inspect.isclass(value) and value.__module__ == module_name]
     if not attribute:
         if not callable(getattr(module, "generate_signals", None)):
-            raise UsageError(
-                f"strategy {path}: the module has no function generate_signals; name a class as module:Class"
-            )
+            named = f"{module_name}:{own[0]}" if len(own) == 1 else "module:Class"
+            raise UsageError(f"strategy {path}: the module has no function generate_signals; name a class as {named}")
         check_strategy(module, path)
         return module
     factory = getattr(module, attribute, None)
     if factory is None:
-        names = [n for n, v in vars(module).items() if inspect.isclass(v) and v.__module__ == module.__name__]
-        raise UsageError(f"strategy {path}: {module_name} has no {attribute}; it has {', '.join(names) or 'no class'}")
+        raise UsageError(f"strategy {path}: {module_name} has no {attribute}; it has {', '.join(own) or 'no class'}")
+    if attribute == "generate_signals":
+        raise UsageError(f"strategy {path}: name the module alone, `class: {module_name}`: its function is found there")
     try:
         strategy = factory(**params) if callable(factory) and not hasattr(factory, "__self__") else factory
     except FAULTS as error:
-        what = text_of(error).removeprefix("TypeError: ")  # Python's own sentence about wrong arguments is enough
-        raise UsageError(f"strategy {path}: cannot be made with params {params}: {_one_line(what)}") from error
+        raise UsageError(f"strategy {path}: cannot be made with params {params}: {_making_trouble(error)}") from error
     if not callable(getattr(strategy, "generate_signals", None)):
         raise UsageError(f"strategy {path}: {attribute} has no method generate_signals(market_data, position_state)")
     check_strategy(strategy, path)
@@ -110,16 +110,34 @@ def _check_call(name: str, method: str, function: Any, arguments: tuple[str, ...
 
 def _import_trouble(error: BaseException, module_name: str) -> str:
     """What went wrong in an import, with the user's file and line."""
-    if isinstance(error, SyntaxError):
+    if isinstance(error, SyntaxError) and error.lineno is not None:
         line = " ".join((error.text or "").split())
         place = f"{shown(error.filename or module_name)}:{error.lineno}  {line}".rstrip()
         return f"{type(error).__name__}: {error.msg} ({place})"
     text = _one_line(text_of(error))
+    if isinstance(error, SyntaxError):  # of the file as a whole: bytes that are no text
+        return f"{text} (is it a text file in UTF-8?)"
     if isinstance(error, ModuleNotFoundError) and f"{module_name}.".startswith(f"{error.name}."):
         # It is the strategy's own module that is not there: no line of it has run.
+        if module_name.endswith(".py"):
+            return f"it is named without its ending: `class: {module_name.removesuffix('.py')}`"
         return f"{text}; modules are looked for in the folder the program is started in, and where Python looks"
+    return f"{text}{_last_line(error)}"
+
+
+def _making_trouble(error: BaseException) -> str:
+    """What went wrong as an object was made, with the line of its code, if any of it has run."""
+    what = _one_line(
+        text_of(error).removeprefix("TypeError: ")
+    )  # Python's own sentence about wrong arguments is enough
+    return what + _last_line(error)
+
+
+def _last_line(error: BaseException) -> str:
+    """` (my_bot.py:12)`: the last line outside of this file that an error went through; empty where there is none."""
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith("<frozen ")]
-    return f"{text} ({shown(frames[-1].filename)}:{frames[-1].lineno})"
+    last = frames[-1]
+    return "" if last.filename == __file__ else f" ({shown(last.filename)}:{last.lineno})"
 
 
 def _one_line(text: str) -> str:
