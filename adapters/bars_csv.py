@@ -60,6 +60,8 @@ def _layout(
 ) -> Layout:
     """What the first line says about the others. Binance's dumps have a header in some years and none in others."""
     separator = separator_of(line)
+    if names[0][:1] in ("[", "{"):
+        raise origin.whole("is JSON", "CSV, Parquet or feather", "convert it, with pandas or another program")
     header = not names[0][:1].isdigit()
     if binance or (binance is None and not header and columns is None):
         if len(names) != BINANCE_FIELDS:
@@ -80,7 +82,7 @@ def _not_binance(count: int, header: bool, binance: bool | None, origin: Origin)
     return origin.whole(
         f"has no header and {count} columns",
         "a header with time, open, high, low, close, volume, or the 12 columns of a Binance kline file",
-        "add a header row",
+        "put the names of its columns into a first line, like `time,open,high,low,close,volume,trades`",
     )
 
 

@@ -75,11 +75,11 @@ def read_feather(path: Path, kind: Kind, *, venue: str, symbol: str, feed_ns: in
     notes: list[str] = []
     with reading(arrow, origin):
         table = table_of(path, arrow)
-        absent = [name for name in ("timestamp", "id", "side", "price", "amount") if name not in table.column_names]
+        absent = [name for name in ("timestamp", "side", "price", "amount") if name not in table.column_names]
         if absent:
             raise origin.whole(
                 f"has the columns {', '.join(table.column_names[:15])}; I find none for {', '.join(absent)}",
-                "trades as ccxt has them",
+                "trades as ccxt has them: timestamp, side, price, amount, and id where there are ids",
                 "check `kind` and `path`",
             )
         column = {name: filled(table.column(name), name, origin) for name in ("timestamp", "side", "price", "amount")}
@@ -93,7 +93,7 @@ def read_feather(path: Path, kind: Kind, *, venue: str, symbol: str, feed_ns: in
             {"side": _sides(column["side"].to_pylist(), origin)},
             unit="row",
         )
-        ids = [str(value) for value in table.column("id").to_pylist()]
+        ids = [str(value) for value in table.column("id").to_pylist()] if "id" in table.column_names else []
     return _tape(ticks.noted(*notes), ids, kind, venue, symbol, feed_ns)
 
 

@@ -2,7 +2,8 @@
 
 A bar's time in a file is its *open* time; the tape keeps its close (`ts_venue`) and its receipt (`ts`, the same until
 a run adds its feed latency). Nothing is repaired, sorted, filled or dropped here: what is wrong is refused with the
-row that shows it, and what is merely odd (holes, bars without volume, a changing price grid) becomes a note.
+row that shows it, and what is merely odd (newest first, holes, bars without volume, a changing price grid) becomes a
+note.
 """
 
 from __future__ import annotations
@@ -40,12 +41,13 @@ class Origin(NamedTuple):
     """`line` in text files, else `row`."""
     first: int = 1
     """Number of the first row in `unit`s."""
+    step: int = 1
+    """-1 where the rows are read from the file's end."""
 
     def error(self, index: int, column: str, found: str, expected: str, remedy: str) -> DataError:
         """One sentence: file, row, column, what stands there, what was expected, what to do."""
-        return DataError(
-            f"{self.name}: {self.unit} {self.first + index}, column `{column}`: {found}; expected {expected}; {remedy}"
-        )
+        place = f"{self.unit} {self.first + self.step * index}, column `{column}`"
+        return DataError(f"{self.name}: {place}: {found}; expected {expected}; {remedy}")
 
     def whole(self, found: str, expected: str, remedy: str) -> DataError:
         """The same for what is wrong with the file as a whole."""
@@ -82,6 +84,17 @@ class Bars(msgspec.Struct, frozen=True):
         """The rows that an index, a mask or a slice picks."""
         columns = (Decimals(column.mantissas[keep], column.scale) for column in (*self.prices, self.volume))
         return Bars(self.times[keep], *columns)
+
+
+def oldest_first(bars: Bars, origin: Origin) -> tuple[Bars, Origin, tuple[str, ...]]:
+    """A file that some sites write newest first, read from its end, with a note; any other as it is.
+
+    Two rows in the wrong order are a mistake and no habit.
+    """
+    if len(bars) < 3 or not np.all(np.diff(bars.times) < 0):
+        return bars, origin, ()
+    turned = bars.taken(np.arange(len(bars))[::-1])
+    return turned, origin._replace(first=origin.first + len(bars) - 1, step=-1), ("newest first, read from the end",)
 
 
 def bars_joined(parts: Sequence[Bars], origin: Origin) -> Bars:

@@ -21,6 +21,9 @@ from core.errors import DataError
 WORD_MAX = 200
 """Characters of a word: ids have 36; words are held as wide as the widest, so one spoiled cell must not fill memory."""
 
+ADDRESS = (b"http://", b"https://")
+"""How a line begins in which a site names itself above the header; it is no row."""
+
 
 class Layout(NamedTuple):
     """How a text file is arranged."""
@@ -167,11 +170,13 @@ def read_blocks(path: Path, layout_of: Callable[[list[str], bytes, Origin], Layo
             raise origin.whole("is empty", "rows as CSV", "check the path, or fetch the data again")
         if b"\x00" in first[:4096]:
             raise origin.whole("is not text", "CSV", "name its kind with `format: parquet` or `format: feather`")
+        number = 1
+        if first.startswith(ADDRESS):
+            first, number = first.partition(b"\n")[2], 2
         line = first.partition(b"\n")[0]
         layout = layout_of(fields_of(line), line, origin)
-        number = 1
         if layout.header:
-            first, number = first.partition(b"\n")[2], 2
+            first, number = first.partition(b"\n")[2], number + 1
         start = number
         for text in wrapped.without_tail(chain([first], blocks)):
             block = Block(text, layout, origin._replace(first=number))

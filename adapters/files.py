@@ -15,7 +15,7 @@ import msgspec
 
 from adapters.bars_arrow import read_arrow
 from adapters.bars_csv import read_csv
-from adapters.columns import FIELDS, Bars, Origin, bars_tape, check_no_longer, span
+from adapters.columns import FIELDS, Bars, Origin, bars_tape, check_no_longer, oldest_first, span
 from adapters.file_sequence import FileRows, together
 from adapters.formats import FORMATS, arrow_kind, read_rows
 from adapters.receipt_clock import FEED_NS
@@ -182,6 +182,7 @@ class FileHistory(msgspec.Struct, frozen=True):
 
     def _bars_tape(self, path: Path, notes: tuple[str, ...]) -> Tape:
         bars, origin, found = self._bars(path)
+        bars, origin, turned = oldest_first(bars, origin)
         check_no_longer(bars.times, self.interval_ns, origin)
         return bars_tape(
             bars,
@@ -190,7 +191,7 @@ class FileHistory(msgspec.Struct, frozen=True):
             interval_ns=self.interval_ns,
             origin=origin,
             max_gap_ns=self.settings.max_gap,
-            notes=(*notes, *found),
+            notes=(*notes, *found, *turned),
         )
 
     def _bars(self, path: Path) -> tuple[Bars, Origin, tuple[str, ...]]:

@@ -19,6 +19,15 @@ BLOCK_BYTES = 4_000_000
 HEAD_BYTES = 65_536
 CSV_ENDINGS = (".csv", ".txt")
 TEXT_ENDINGS = (*CSV_ENDINGS, ".json", ".jsonl", ".data", ".log", ".dat")
+UNREAD = {
+    b"BZh": ("is packed as bz2", "unpack it, or pack it as gz or zip"),
+    b"\xfd7zX": ("is packed as xz", "unpack it, or pack it as gz or zip"),
+    b"7z\xbc\xaf": ("is packed as 7z", "unpack it, or pack it as gz or zip"),
+    b"Rar!": ("is packed as rar", "unpack it, or pack it as gz or zip"),
+    b"\xff\xfe": ("is UTF-16", "save it as UTF-8"),
+    b"\xfe\xff": ("is UTF-16", "save it as UTF-8"),
+}
+"""What a text cannot begin with, and what to do about it."""
 DAMAGED = (EOFError, zlib.error, zipfile.BadZipFile, gzip.BadGzipFile, NotImplementedError)
 """What unpacking raises where an archive is cut short or spoiled."""
 
@@ -43,6 +52,9 @@ def opened(path: Path, origin: Origin, *, endings: tuple[str, ...] = CSV_ENDINGS
                 with _zstandard(path) as text:
                     yield text
             else:
+                for beginning, (found, remedy) in UNREAD.items():
+                    if magic.startswith(beginning):
+                        raise origin.whole(found, "text in UTF-8, plain or in gz, zip or zst", remedy)
                 yield raw
     except DAMAGED as error:
         raise _damaged(origin, error) from error

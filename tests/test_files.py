@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import hashlib
 import zipfile
@@ -204,6 +205,19 @@ def test_float_noise_is_rounded_away_and_told(tmp_path: Path) -> None:
     assert "float noise in 1 rows" in tape.notes[0]
 
 
+def test_bars_written_newest_first_are_read_from_the_end_and_errors_keep_their_line(tmp_path: Path) -> None:
+    """Above the header the site may name itself, as CryptoDataDownload's files do."""
+    rows = [f"2025-05-04T00:0{minute}:00Z,1,1,1,1,{minute}\n" for minute in (3, 2, 1, 0)]
+    head = "https://www.example.com\nDate,Open,High,Low,Close,Volume\n"
+    tape = load(written(tmp_path, head + "".join(rows)))
+    assert tape.columns["volume"].tolist() == [0, 1, 2, 3]
+    assert tape.columns["ts_venue"].tolist() == sorted(tape.columns["ts_venue"].tolist())
+    assert "newest first, read from the end" in tape.notes
+    rows[1] = rows[1].replace(",1,1,1,1,", ",1,1,1,-1,")
+    with pytest.raises(DataError, match="line 4, column `close`: -1 is not above zero"):
+        load(written(tmp_path, head + "".join(rows)))
+
+
 # --- what is refused ------------------------------------------------------------------------------------------------
 
 HEAD = "time,open,high,low,close,volume\n"
@@ -215,6 +229,15 @@ BAD_TEXTS = {
     "no header": ("2025-05-04,1,1,1,1,1\n", "has no header and 6 columns"),
     "wrong columns": ("time,price\n2025-05-04,1\n", "I find none for open, high, low, close, volume"),
     "binary": (b"\x00\x01\x02PAR", "is not text"),
+    "bz2": (
+        bz2.compress(HEAD.encode()),
+        "is packed as bz2; expected text in UTF-8, plain or in gz, zip or zst; unpack",
+    ),
+    "utf-16": (
+        HEAD.encode("utf-16"),
+        "is UTF-16; expected text in UTF-8, plain or in gz, zip or zst; save it as UTF-8",
+    ),
+    "json": ('[[1746316800000,"10","11","9","10","1"]]', "is JSON; expected CSV"),
     "non-numeric": (HEAD + FIRST + "2025-05-04T00:01:00Z,10,abc,9,10,1\n", "line 3, column `high`: 'abc' is not a num"),
     "empty cell": (HEAD + FIRST.replace(",11,", ",,"), "line 2, column `high`: '' is empty"),
     "nan": (HEAD + FIRST.replace(",11,", ",NaN,"), "line 2, column `high`: 'NaN' is not a finite number"),

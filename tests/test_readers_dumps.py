@@ -263,6 +263,18 @@ def test_ccxts_own_digits_count_where_the_venues_trade_is_not_there(tmp_path: Pa
     assert texts(tape, "price") == ["0.1"] and texts(tape, "size") == ["12.5"]
 
 
+def test_trades_in_parquet_need_no_ids(tmp_path: Path) -> None:
+    import pyarrow
+    import pyarrow.parquet
+
+    times = pyarrow.array([1_700_000_000_001, 1_700_000_000_002], pyarrow.timestamp("ms", "UTC"))
+    columns = {"timestamp": times, "side": ["buy", "sell"], "price": [0.1, 0.2], "amount": [12.5, 1.0]}
+    pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "t.parquet")
+    tape = read(tmp_path / "t.parquet", "trades", "X")
+    assert texts(tape, "price") == ["0.1", "0.2"] and tape.columns["side"].tolist() == [1, -1]
+    assert tape.columns["ts_venue"].tolist() == [1_700_000_000_001_000_000, 1_700_000_000_002_000_000]
+
+
 # --- marks, indexes, funding ----------------------------------------------------------------------------------------
 
 
