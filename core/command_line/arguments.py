@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 from pathlib import Path
+from typing import Any
 
 from core.errors import UsageError
 
@@ -14,7 +15,9 @@ VERBS = {
     "scenario": "run scenario files and compare with what they expect",
     "parity": "run a config as a backtest and as paper, compare event by event",
     "data": "download market data, list what is kept, verify, repair, export it; make tapes of files; ask for filters",
+    "sweep": "run several configs, or a config with several values, some at a time; one table of all",
     "report": "print the summary of a run again",
+    "compare": "print several runs side by side, and what differs in their configs and data",
     "explain": "tell an order's whole story: who wanted it, its queue, why each fill happened, how it ended",
     "new-strategy": "write a strategy and its config to start from",
 }
@@ -85,6 +88,10 @@ def parse_verb(verb: str, arguments: list[str]) -> argparse.Namespace:
         parser.add_argument("--json", action="store_true", help="print the events as JSON")
     elif verb == "parity":
         _add_config(parser)
+    elif verb == "sweep":
+        _add_sweep(parser)
+    elif verb == "compare":
+        parser.add_argument("runs", nargs="+", metavar="RUN", help="run folders, their names in runs/, or `latest`")
     elif verb == "report":
         parser.add_argument("run", metavar="RUN", help="a run folder, its name in runs/, or `latest`")
         parser.add_argument("--json", action="store_true", help="print summary.json as it is")
@@ -100,6 +107,22 @@ def parse_verb(verb: str, arguments: list[str]) -> argparse.Namespace:
         parser.add_argument("name", metavar="NAME", help="a Python name: writes NAME.py and NAME.yaml here")
     parser.add_argument("--debug", action="store_true", help="tracebacks of every error")
     return parser.parse_args(arguments)
+
+
+def _add_sweep(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("configs", nargs="+", metavar="CONFIG", help="config files, YAML or JSON")
+    parser.add_argument(
+        "--vary",
+        action="append",
+        default=[],
+        metavar="a.b=c,d",
+        help="values to be tried, like strategies[0].params.fast=5,10,20; of several, every combination is run",
+    )
+    parser.add_argument("--set", action="append", default=[], metavar="a.b=c", help=f"in every run: {SET_HELP}")
+    parser.add_argument("--jobs", type=_jobs, metavar="N", help="runs at a time (default: as many as there are CPUs)")
+    parser.add_argument("--out", metavar="DIR", help="folder for run folders (default: run.results of the config)")
+    parser.add_argument("--json", action="store_true", help="print every run's summary as JSON, one list")
+    parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
@@ -136,8 +159,17 @@ def unknown_verb(word: str) -> str:
 
 
 def _add_config(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config", metavar="FILE", default=_quickstart(), help=f"default: {QUICKSTART}")
+    parser.add_argument("--config", action=_Once, metavar="FILE", default=_quickstart(), help=f"default: {QUICKSTART}")
     parser.add_argument("--set", action="append", default=[], metavar="a.b=c", help=SET_HELP)
+
+
+class _Once(argparse.Action):
+    """Refuses a second config, which would silently be the only one."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, *given: Any) -> None:
+        if getattr(namespace, self.dest) != self.default:
+            parser.error("--config is given twice; several configs at once: python -m core.run sweep CONFIG CONFIG")
+        setattr(namespace, self.dest, given[0])
 
 
 def _quickstart() -> str:
@@ -145,6 +177,12 @@ def _quickstart() -> str:
     if Path(QUICKSTART).is_file():
         return QUICKSTART
     return str(Path(__file__).resolve().parents[2] / QUICKSTART)
+
+
+def _jobs(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 1_000:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1 to 1000, got {text!r}")
+    return int(text)
 
 
 def _speed(text: str) -> float:

@@ -23,7 +23,9 @@ def run_verb(verb: str, options: argparse.Namespace) -> int:
         "scenario": _scenario,
         "parity": _parity,
         "data": _data,
+        "sweep": _sweep,
         "report": _report,
+        "compare": _compare,
         "explain": _explain,
         "new-strategy": _new_strategy,
     }[verb](options)
@@ -54,6 +56,12 @@ def _data(options: argparse.Namespace) -> int:
     from core.command_line.data import run_data
 
     return run_data(options)
+
+
+def _sweep(options: argparse.Namespace) -> int:
+    from core.command_line.sweep import run_sweep
+
+    return run_sweep(options)
 
 
 def _new_strategy(options: argparse.Namespace) -> int:
@@ -100,6 +108,22 @@ def _report_band(folder: Path, options: argparse.Namespace) -> int:
     except (KeyError, TypeError, ValueError, StopIteration, msgspec.MsgspecError) as error:
         raise DataError(f"{folder / BAND}: no band of this program ({error!r})") from error
     print(f"{rendered}\n\nband folder: {folder}")
+    return 0
+
+
+def _compare(options: argparse.Namespace) -> int:
+    import yaml
+
+    from core.report.comparison import ReadRun, render_comparison
+
+    runs = []
+    for folder in map(_run_folder, options.runs):
+        if (folder / BAND).is_file():
+            raise UsageError(f"{folder} is a band: name the folders of its runs, which are in it")
+        manifest, summary = _read_json(folder / "manifest.json"), _read_json(folder / "summary.json")
+        config = yaml.safe_load(_text(folder / "config.yaml"))
+        runs.append(ReadRun(folder.name, summary, manifest, config))
+    print(render_comparison(runs))
     return 0
 
 
