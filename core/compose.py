@@ -232,9 +232,11 @@ class _Reader:
             stored, guessed = venue.rules.instrument_at(entry.symbol, start)
             if stored is None:
                 known = ", ".join(venue.rules.instruments) or "none"
+                joined = "".join(filter(str.isalnum, entry.symbol.partition(":")[0])).upper()  # BTC/USDT:USDT, btc-usdt
+                meant = f"did you mean {joined}? Else add" if joined in venue.rules.instruments else "add"
                 self._say(
                     f"data[{at}].symbol",
-                    f"the stored rules of {venue.rules.name} do not know {entry.symbol} (known: {known}); add "
+                    f"the stored rules of {venue.rules.name} do not know {entry.symbol} (known: {known}); {meant} "
                     f'`instruments: {{{entry.symbol}: {{tick: "…", step: "…"}}}}`: the venue tells all of it with '
                     f"`data instruments {venue.rules.name} {entry.symbol}`",
                 )

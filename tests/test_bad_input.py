@@ -137,6 +137,12 @@ def test_a_symbol_nobody_knows_is_a_config_problem(anyclock: CommandLine) -> Non
     assert "the stored rules of binance-usdm do not know NOSUCH (known: BTCUSDT" in done.err
 
 
+@pytest.mark.parametrize("written", ["BTC/USDT", "BTC/USDT:USDT", "btc-usdt"])
+def test_a_symbol_as_other_programs_write_it_is_told_as_the_venue_does(written: str, anyclock: CommandLine) -> None:
+    done = anyclock("--set", f"data[0].symbol={written}", "--set", f"strategies[0].symbols=[{written}]")
+    assert done.code == 2 and "did you mean BTCUSDT? Else add `instruments: " in done.err
+
+
 # --- strategies -------------------------------------------------------------------------------------------------------
 
 BODY = """class Mine:
