@@ -320,7 +320,7 @@ class BarMarket:
     def _plan_trailing(self, order: VenueOrder, since: int) -> None:
         path, began = self._walk(), order.trail_since
         trail = Trail(order.trigger_sign, order.trigger, order.trail, order.trail_ppm, order.trail_next)
-        if began is not None and began >= self.bar.open_time:  # planned anew: of this bar it has seen the part until now
+        if began is not None and began >= self.bar.open_time:  # planned anew: it has seen a part of this bar
             trail = until(trail._replace(best=order.trail_best), path, began, since)
         order.trail_best, order.trail_since = trail.best, since
         trail, pulled = follow(trail, path, since)
