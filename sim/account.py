@@ -194,6 +194,10 @@ class VenueAccount:
             price = price if mark is None else mark
         return instrument.quote, order_margin(price, qty, leverage)
 
+    def is_capped(self, symbol: str) -> bool:
+        """Whether the leverage that is set allows a symbol's position no more than some notional."""
+        return symbol in self._most
+
     def beyond_leverage(self, instrument: Instrument, order: OrderTerms, qty: Decimal, price: Decimal) -> bool:
         """Whether `qty` more of an order that may open would grow the position into a tier that does not allow the
         leverage that is set."""

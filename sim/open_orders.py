@@ -71,21 +71,17 @@ class OpenOrders:
             start=ZERO,
         )
 
-    def unbacked_beside(self, order: VenueOrder, held: Decimal) -> Decimal:
-        """What other orders of an order's side may trade at most `held` each and hold nothing for: those that do not
-        only reduce, and wait for no trigger."""
+    def beside(self, order: VenueOrder) -> list[Decimal]:
+        """What other orders of its side may trade, each: of those that do not only reduce, and wait for no trigger."""
         terms = order.terms
-        return sum(
-            (
-                min(other.leaves, held)
-                for other in self._by_symbol.get(terms.symbol, {}).values()
-                if other is not order
-                and other.terms.side == terms.side
-                and other.terms.position_side == terms.position_side
-                and not (other.only_reduces or other.waits_for_trigger)
-            ),
-            start=ZERO,
-        )
+        return [
+            other.leaves
+            for other in self._by_symbol.get(terms.symbol, {}).values()
+            if other is not order
+            and other.terms.side == terms.side
+            and other.terms.position_side == terms.position_side
+            and not (other.only_reduces or other.waits_for_trigger)
+        ]
 
     def too_many(self, order: VenueOrder, instrument: Instrument) -> tuple[str, int] | None:
         """The cap that one more order would break, and its number; a market order is never open."""

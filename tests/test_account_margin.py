@@ -170,6 +170,10 @@ def test_a_position_may_not_grow_into_a_bracket_that_does_not_allow_its_leverage
     account.hold("buy", "2", "60000")
     assert "360000" in str(account.why_not("buy", "4", "60000"))
     assert account.why_not("sell", "3", "120000") is None  # less than is held, however high the price
+    account.rest("buy", "1.5", "60000")  # what rests on its side counts: 2 + 1.5 + 1.5 are 300000
+    assert account.why_not("buy", "1.5", "60000") is None
+    assert "301200" in str(account.why_not("buy", "1.52", "60000"))
+    assert account.why_not("sell", "6", "60000") is None
 
 
 @pytest.mark.parametrize(("hedged", "side"), [(True, "net"), (False, "long"), (False, "short")])

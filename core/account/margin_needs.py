@@ -174,7 +174,8 @@ class AccountMargin:
         if most is None:
             return None
         held = self._portfolio.held(order.venue, order.symbol, order.position_side)
-        after = abs(held + qty if order.side == "buy" else held - qty)
+        wanted = sum(self._beside(order), qty)
+        after = abs(held + wanted if order.side == "buy" else held - wanted)
         notional = MATH.multiply(after, price)
         if after <= abs(held) or notional <= most:
             return None
@@ -191,7 +192,10 @@ class AccountMargin:
     def _short_of_margin(self, terms: VenueTerms, order: OrderTerms, qty: Decimal, price: Decimal) -> str | None:
         if order.trigger_price is not None and not terms.trigger_holds:
             return None  # nothing is held before the trigger, and nobody knows what will be free then
-        asset, needed = self.need(order, qty, price, self._unbacked_beside(order))
+        held = self._portfolio.held(order.venue, order.symbol, order.position_side)
+        against = held and (held > 0) != (order.side == "buy")
+        others = sum((min(leaves, abs(held)) for leaves in self._beside(order)), ZERO) if against else ZERO
+        asset, needed = self.need(order, qty, price, others)
         if needed <= 0:
             return None
         free = self.free(order.venue, asset, without=order.id, group=order.oco)
@@ -226,20 +230,17 @@ class AccountMargin:
         taker = self._taker_of(order.venue, order.symbol)
         return instrument.quote, order_margin_with_fees(price, qty, leverage, taker, buys=buys)
 
-    def _unbacked_beside(self, order: OrderTerms) -> Decimal:
-        """What other orders of its side may trade against the position that is held, each at most that much; not those
-        that only reduce, wait for a trigger, or are about to be canceled."""
-        held = self._portfolio.held(order.venue, order.symbol, order.position_side)
-        if not held or (held > 0) == (order.side == "buy"):
-            return ZERO
-        total = ZERO
-        for other in self._working.open_orders(order.venue, order.symbol):
-            terms = other.terms
-            if terms.id == order.id or (terms.side, terms.position_side) != (order.side, order.position_side):
-                continue
-            if not (terms.reduce_only or closes_only(terms) or other.waits_for_trigger or other.pending_cancel):
-                total = MATH.add(total, min(other.leaves, abs(held)))
-        return total
+    def _beside(self, order: OrderTerms) -> list[Decimal]:
+        """What other orders of its side may trade, each: not of those that only reduce, wait for a trigger, or are
+        about to be canceled."""
+        return [
+            other.leaves
+            for other in self._working.open_orders(order.venue, order.symbol)
+            if other.terms.id != order.id
+            and (other.terms.side, other.terms.position_side) == (order.side, order.position_side)
+            and not (other.terms.reduce_only or closes_only(other.terms))
+            and not (other.waits_for_trigger or other.pending_cancel)
+        ]
 
     def sides(self, venue: str) -> tuple[PositionSide, ...]:
         """The positions a symbol can have there at one time."""

@@ -151,7 +151,7 @@ class Admission:
                 return True
             price = ZERO  # a sale on spot needs what it sells, whatever the price
         held = ZERO if account.kind == "spot" else account.position_qty(terms.symbol, terms.position_side) * order.sign
-        others = self.open.unbacked_beside(order, -held) if held < 0 else ZERO
+        others = sum((min(leaves, -held) for leaves in self.open.beside(order)), ZERO) if held < 0 else ZERO
         asset, amount = account.need(market.instrument, terms, order.leaves, price, others)
         account.holds.give_back(terms.id)  # what it held while it waited, or on its old terms, is its own
         if amount > 0 and account.free(asset, terms.oco) < amount:
@@ -159,6 +159,13 @@ class Admission:
         if order.limit is not None or order.waits_for_trigger:
             account.holds.set_aside(terms.id, asset, amount, terms.oco)
         return True
+
+    def lets_act(self, order: VenueOrder, market: AskedMarket, known: Decimal | None) -> bool:
+        """Whether an order whose trigger was pulled may enter: not beyond what the leverage allows, and affordable."""
+        price = order.limit if order.limit is not None else known
+        if price is not None and not order.only_reduces and self._too_large(order, market, order.qty, price):
+            return False
+        return self.affords(order, market, known)
 
     def taker_bound(self, order: VenueOrder, market: AskedMarket, at: int) -> tuple[Decimal, str] | None:
         """The worst price a taker may trade at and the reason it expires with there; None where nothing binds it.
@@ -208,7 +215,12 @@ class Admission:
             return None if rules.amend_below_filled == "cancel" else self.refused("amend_filled")
         terms = msgspec.structs.replace(order.terms, price=price, qty=qty)
         failure = self._filtered(terms, price, market, at, duplicate=False)
-        return failure if failure is not None else self._price_limit(order, price, market, at)
+        failure = failure if failure is not None else self._price_limit(order, price, market, at)
+        if failure is not None or price is None or order.limit is None or order.only_reduces:
+            return failure
+        grows = qty > order.qty or price > order.limit
+        too_large = grows and self._too_large(order, market, qty - order.filled, price)
+        return self.refused("max_position") if too_large else None
 
     def clamped(self, order: VenueOrder, price: Decimal, market: AskedMarket, at: int) -> Decimal:
         """The price a limit order gets: beyond Bybit's price limit it is that limit, where the venue corrects it."""
@@ -289,11 +301,18 @@ class Admission:
             price = market.best_price(order, at)  # a market order pays the best price at least
         if price is None:
             price = self._last(market, at)
-        if price is not None and self._account.beyond_leverage(market.instrument, terms, order.qty, price):
+        if price is not None and self._too_large(order, market, order.qty, price):
             return "max_position"
         if order.waits_for_trigger:
             return None
         return "funds" if not self.affords(order, market, price) or self._short_of_walk(order, market, at) else None
+
+    def _too_large(self, order: VenueOrder, market: AskedMarket, qty: Decimal, price: Decimal) -> bool:
+        """Whether `qty` of an order and all that rests beside it would be more than the leverage allows, at `price`."""
+        if not self._account.is_capped(order.terms.symbol):
+            return False
+        wanted = sum(self.open.beside(order), qty)
+        return self._account.beyond_leverage(market.instrument, order.terms, wanted, price)
 
     def _short_of_walk(self, order: VenueOrder, market: AskedMarket, at: int) -> bool:
         """Whether a purchase at the market on spot would use up the balance before it is complete: it is refused whole
