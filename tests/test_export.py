@@ -36,7 +36,7 @@ from test_trade_log import fill, funding, log_of
 
 D = Decimal
 FORMULA = '=HYPERLINK("http://x")'
-PATH = PricePath("X", [START + HOUR, START + DAY], [50.0, 50.5], [104.0, 51.0])
+PATH = PricePath("v", "X", [START + HOUR, START + DAY], [50.0, 50.5], [104.0, 51.0])
 DOCS = Path(__file__).parent.parent / "docs"
 
 
@@ -416,7 +416,7 @@ def test_a_trade_is_marked_at_its_entry_and_its_exit_on_the_price() -> None:
     (x, y), (to_x, top) = re.findall(r"[ML]([\d.]+),([\d.]+)", won)[-2:]
     assert (x, to_x, float(y) - float(top)) == ("90.0", "131.7", pytest.approx(17.8, abs=0.1))
     assert "open at the end" in left and "<circle" not in left
-    assert "Not drawn" not in page and "Not drawn, with fewer trades or at several venues: X." in report_html(
+    assert "Not drawn" not in page and "Not drawn, with fewer trades: v:X." in report_html(
         run, build_summary(run, name="x"), []
     )
 

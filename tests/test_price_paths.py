@@ -40,14 +40,19 @@ strategies:
 """
 
 
-async def test_a_symbol_of_several_venues_is_not_drawn_on_the_prices_of_either() -> None:
-    """A trade has a symbol and no venue: those of both stood on the prices of both."""
+async def test_a_symbol_of_several_venues_is_drawn_once_for_each_with_the_trades_made_there() -> None:
+    """Bought once at each of three markets; the panels are named as the config names them."""
     orders = [{"symbol": name, "side": "buy", "qty": 1} for name in ("perp:BTCUSDT", "spot:BTCUSDT", "perp:ETHUSDT")]
     done = await run_of(read_plan("two.yaml", text=TWO_VENUES), s=Script(orders))
     result = make_result(done.run)
     assert [trade.symbol for trade in result.record.trades] == ["BTCUSDT", "ETHUSDT", "BTCUSDT"]
-    drawn = price_paths(done.run, result.record.trades, result.record.end)
-    assert [path.symbol for path in drawn] == ["ETHUSDT"]
+    drawn = list(price_paths(done.run, result.record.trades, result.record.end))
+    assert [(path.venue, path.symbol) for path in drawn] == [
+        ("perp", "BTCUSDT"), ("perp", "ETHUSDT"), ("spot", "BTCUSDT"),
+    ]  # fmt: skip
+    page = report_html(result.record, result.summary, drawn)
+    for name in ("perp:BTCUSDT", "ETHUSDT", "spot:BTCUSDT"):
+        assert f">{name} with 1 trades" in page
 
 
 async def test_what_was_never_traded_is_not_drawn() -> None:

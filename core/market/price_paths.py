@@ -22,6 +22,7 @@ SYMBOLS_MAX = 8
 class PricePath(NamedTuple):
     """Stretches of equal length, oldest first; those without a price are left out."""
 
+    venue: str
     symbol: str
     ends: list[int]
     """Int nanoseconds UTC, the venue's time."""
@@ -30,22 +31,19 @@ class PricePath(NamedTuple):
 
 
 def price_paths(parts: RunParts, trades: Sequence[Trade], until: int) -> Iterator[PricePath]:
-    """Of the symbols with the most trades, from the start of the run. Reads each one's finest tape once more.
-
-    One that several venues have is left out: a trade does not say at which of their prices it was made.
-    """
-    venues = Counter(symbol for _, symbol in parts.plan.instruments)
-    counts = Counter(trade.symbol for trade in trades if venues[trade.symbol] == 1)
-    symbols = dict(counts.most_common(SYMBOLS_MAX))
+    """Of the markets with the most trades, from the start of the run. Reads each one's finest tape once more."""
+    counts = Counter((trade.venue, trade.symbol) for trade in trades)
+    markets = dict(counts.most_common(SYMBOLS_MAX))
     extremes = TapeExtremes(parts.tapes, parts.prices.series)
     for venue, symbol in parts.plan.instruments:
-        if symbol in symbols and until > parts.start:
+        if (venue, symbol) in markets and until > parts.start:
             intervals = [stream.interval_ns for stream in parts.plan.streams if stream.key == (venue, symbol)]
             edges = edges_of(parts.start, until, max(intervals, default=0))
             extremes.look_up(venue, symbol, edges)
             seen = [(b, extremes.between(venue, symbol, a, b)) for a, b in pairwise(edges)]
             known = [(end, *found) for end, found in seen if found is not None]
-            yield PricePath(symbol, [row[0] for row in known], [row[1] for row in known], [row[2] for row in known])
+            ends = [row[0] for row in known]
+            yield PricePath(venue, symbol, ends, [row[1] for row in known], [row[2] for row in known])
 
 
 def edges_of(start: int, until: int, interval_ns: int) -> list[int]:

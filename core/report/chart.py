@@ -41,8 +41,8 @@ def drawing(record: RunRecord, paths: Sequence[PricePath]) -> str:
         (EXPOSURE, partial(_exposure, record)),
     ]
     for path in paths:
-        own = [trade for trade in record.trades if trade.symbol == path.symbol]
-        panels.append((PRICE, partial(_price, path, own)))
+        own = [trade for trade in record.trades if (trade.venue, trade.symbol) == (path.venue, path.symbol)]
+        panels.append((PRICE, partial(_price, path, own, record.name_of(path.venue, path.symbol))))
     parts, top = [], GAP
     for height, draw in panels:
         parts += [draw(axis, top), time_labels(axis, top + height + 16)]
@@ -77,12 +77,12 @@ def _exposure(record: RunRecord, axis: TimeAxis, top: float) -> str:
     return panel.frame(title, _amount(0.0, high)) + panel.area("exposure", record.curve.ts, exposure)
 
 
-def _price(path: PricePath, trades: Sequence[Trade], axis: TimeAxis, top: float) -> str:
+def _price(path: PricePath, trades: Sequence[Trade], name: str, axis: TimeAxis, top: float) -> str:
     prices = [float(p) for trade in trades for p in (trade.entry_price, trade.exit_price) if p is not None]
     low, high = min([*path.lows, *prices]), max([*path.highs, *prices])
     panel = Panel(axis, top, PRICE, low, high)
     marked = trades[:TRADES_MAX]
-    title = f"{escape(printable(path.symbol))} with {len(trades):,} trades"
+    title = f"{escape(printable(name))} with {len(trades):,} trades"
     if len(marked) < len(trades):
         title += f", the first {len(marked):,} of them marked"
     band = panel.band("price", np.array(path.ends), np.array(path.lows), np.array(path.highs))

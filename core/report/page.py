@@ -46,10 +46,10 @@ def report_html(record: RunRecord, summary: dict[str, Any], paths: Sequence[Pric
 
 
 def _undrawn(record: RunRecord, paths: Sequence[PricePath]) -> str:
-    drawn = {path.symbol for path in paths}
-    others = {trade.symbol for trade in record.trades} - drawn
+    drawn = {(path.venue, path.symbol) for path in paths}
+    others = {record.name_of(*key) for key in {(trade.venue, trade.symbol) for trade in record.trades} - drawn}
     names = escape(printable(", ".join(sorted(others))))
-    return f"<p>Not drawn, with fewer trades or at several venues: {names}.</p>\n" if others else ""
+    return f"<p>Not drawn, with fewer trades: {names}.</p>\n" if others else ""
 
 
 def _months(months: Sequence[Month]) -> str:
