@@ -190,7 +190,7 @@ class Matching:
         self.charges.tariff.rates(order.terms.symbol, at)  # what it needs is measured with the fees of now
         if order.terms.close_position and not order.qty:  # what it was to close is closed already
             self.expire(order, at, "reduce_only")
-        elif not self.admission.lets_act(order, market, None if known is None else market.decimal(known)):
+        elif not self.admission.lets_act(order, market, None if known is None else market.decimal(known), at):
             self.expire(order, at, "trigger_rejected")
         elif market.fired_crosses(order, reference, at):
             self.enter(order, market, at, reference)

@@ -160,12 +160,12 @@ class Admission:
             account.holds.set_aside(terms.id, asset, amount, terms.oco)
         return True
 
-    def lets_act(self, order: VenueOrder, market: AskedMarket, known: Decimal | None) -> bool:
+    def lets_act(self, order: VenueOrder, market: AskedMarket, known: Decimal | None, at: int) -> bool:
         """Whether an order whose trigger was pulled may enter: not beyond what the leverage allows, and affordable."""
         price = order.limit if order.limit is not None else known
         if price is not None and not order.only_reduces and self._too_large(order, market, order.qty, price):
             return False
-        return self.affords(order, market, known)
+        return self.affords(order, market, known) and not self._short_of_walk(order, market, at)
 
     def taker_bound(self, order: VenueOrder, market: AskedMarket, at: int) -> tuple[Decimal, str] | None:
         """The worst price a taker may trade at and the reason it expires with there; None where nothing binds it.
