@@ -50,10 +50,6 @@ class BarVenue(Desk):
         """What takers had of this bar."""
         self.carried: list[Order] = []
 
-    def places(self) -> dict[str, Fraction]:
-        """Bars know no queues."""
-        return {}
-
     # --- time -------------------------------------------------------------------------------------------------------
 
     def play(self, tape: list[dict[str, Any]], requests: list[dict[str, Any]]) -> None:

@@ -56,15 +56,15 @@ class BookVenue(Desk):
             for at, request in arrivals:
                 if at == self.now:
                     self.meet_request(request)
+            self.places[self.now] = {order.name: order.ahead for order in self.line if self.is_placed(order)}
+
+    def is_placed(self, order: Order) -> bool:
+        return order.state == "resting" and order.ahead is not None
 
     def expire_dated(self) -> None:
         for order in list(self.line):
             if order.good_till is not None and order.good_till <= self.now:
                 self.end(order, "expired", reason="gtd")
-
-    def places(self) -> dict[str, Fraction]:
-        """A of F4 of each order that rests and whose place is known."""
-        return {order.name: order.ahead for order in self.line if order.state == "resting" and order.ahead is not None}
 
     # --- market data ------------------------------------------------------------------------------------------------
 

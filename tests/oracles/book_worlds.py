@@ -33,6 +33,9 @@ class BookWorld:
         """ms between moments; the longer one lets good-till dates pass, which lie 600 s ahead at least."""
         self.fine = draw.random() < 0.15
         """Whether the feed has sizes between our steps."""
+        self.shown: dict[str, dict[int, int]] = {"bids": {}, "asks": {}}
+        """What the feed displays, so that its next row is about the same levels."""
+        self.printed: tuple[str, int, int] | None = None
         self.sessions = draw.random() < 0.3
         self.models: Row = {
             "queue": {"kind": draw.choice(QUEUES), "credit_ms": self.unit * draw.choice([1, 3, 100])},
@@ -44,7 +47,7 @@ class BookWorld:
             step = min(self.unit, 1000)  # a recvWindow is 5 s
             legs = {leg: step * draw.choice([0, 1, 2]) for leg in ("entry_ms", "cancel_ms", "amend_ms")}
             self.models["latency"] = {"kind": "constant", **legs, "response_ms": draw.choice([0, 3])}
-        self.tape = self.rows(draw.randint(5, 40))
+        self.tape = self.rows(draw.randint(10, 40))
         self.until = max(row["at"] for row in self.tape) + 20 * self.unit
         self.requests = self.wishes(draw.randint(1, 8))
 
@@ -72,29 +75,74 @@ class BookWorld:
 
     def row(self, number: int) -> tuple[str, Row]:
         """A book first, then a print: the contract does not say what the last price is before any."""
-        draw, first = self.draw, number == 0
-        if number == 1 or (number and draw.random() < 0.45):
-            side = draw.choice(["buy", "sell"])
-            price = draw.randint(99, 103) if side == "buy" else draw.randint(97, 101)
-            flag = draw.choice([None] * 12 + ["block", "rpi", "insurance"]) if number > 1 else None
-            return "trade", {"side": side, "price": str(price), "qty": self.size()} | ({flag: True} if flag else {})
+        if number == 1 or (number and self.draw.random() < 0.45):
+            return "trade", self.print(flags=number > 1)
         if self.quotes:
-            bid = draw.randint(97, 100)
-            quote = {"bid": [str(bid), self.size()], "ask": [str(bid + draw.randint(1, 3)), self.size()]}
-            if not first and draw.random() < 0.3:
-                del quote[draw.choice(["bid", "ask"])]
-            return "quote", quote
-        snapshot = first or draw.random() < 0.15
-        least = 1 if snapshot else 0
-        return "depth", {
-            "snapshot": snapshot,
-            "bids": [[str(price), self.size(least)] for price in draw.sample(range(96, 102), draw.randint(0, 4))],
-            "asks": [[str(price), self.size(least)] for price in draw.sample(range(99, 105), draw.randint(0, 4))],
-        }
+            return "quote", self.quote(whole=number == 0)
+        snapshot = number == 0 or self.draw.random() < 0.08
+        return "depth", self.snapshot() if snapshot else self.change()
 
-    def size(self, least: int = 1) -> str:
-        size = self.draw.randint(least, 8)
-        return f"{size}.4" if size and self.fine and self.draw.random() < 0.5 else str(size)
+    def print(self, *, flags: bool) -> Row:
+        """Mostly at the best price that is shown, now and then beyond it or inside the spread."""
+        draw = self.draw
+        side = draw.choice(["buy", "sell"])
+        hit = "asks" if side == "buy" else "bids"
+        prices = sorted(self.shown[hit], reverse=hit == "bids")[:2] or [draw.randint(98, 102)]
+        if draw.random() < 0.2:
+            prices = [draw.randint(98, 102)]
+        row = {
+            "side": side,
+            "price": str(prices[0] if draw.random() < 0.7 else prices[-1]),
+            "qty": self.size(most=draw.choice([3, 3, 9])),
+        }
+        self.printed = (hit, int(row["price"]), int(float(row["qty"])))
+        flag = draw.choice([None] * 12 + ["block", "rpi", "insurance"])
+        return row | ({flag: True} if flag and flags else {})
+
+    def quote(self, *, whole: bool) -> Row:
+        bid = self.draw.randint(98, 100)
+        ask = bid + self.draw.randint(1, 3)
+        quote = {"bid": [str(bid), self.size()], "ask": [str(ask), self.size()]}
+        if not whole and self.draw.random() < 0.4:
+            del quote[self.draw.choice(["bid", "ask"])]
+        for side, word in (("bids", "bid"), ("asks", "ask")):
+            self.shown[side] = {int(quote[word][0]): 0} if word in quote else self.shown[side]
+        return quote
+
+    def snapshot(self) -> Row:
+        """Up to three levels a side; once in a while the sides overlap."""
+        ranges = {"bids": range(98, 101), "asks": range(self.draw.choice([101, 101, 101, 100]), 104)}
+        sizes = {side: self.draw.sample(prices, self.draw.choice([0, 2, 2, 3])) for side, prices in ranges.items()}
+        return self.depth({side: {price: self.size() for price in prices} for side, prices in sizes.items()}, True)
+
+    def change(self) -> Row:
+        """A few levels grow or shrink, or come and go; often one of them shows the print before it."""
+        draw = self.draw
+        levels: dict[str, dict[int, str]] = {"bids": {}, "asks": {}}
+        for side, prices in (("bids", range(97, 101)), ("asks", range(101, 104))):
+            for price in draw.sample([*self.shown[side], *self.shown[side], *prices], draw.choice([0, 0, 1, 2])):
+                known = self.shown[side].get(price, 0)
+                levels[side][price] = str(max(0, known + draw.randint(-4, 6))) if known else self.size()
+        if draw.random() < 0.05:
+            levels[draw.choice(["bids", "asks"])][draw.randint(99, 102)] = self.size()  # the sides may overlap
+        if self.printed and draw.random() < 0.7:
+            side, price, qty = self.printed
+            if price in self.shown[side]:
+                levels[side][price] = str(max(0, self.shown[side][price] - qty - draw.choice([0, 0, 1, 3])))
+        return self.depth(levels, False)
+
+    def depth(self, levels: dict[str, dict[int, str]], snapshot: bool) -> Row:
+        for side, changed in levels.items():
+            known = {} if snapshot else self.shown[side]
+            known = known | {price: int(float(size)) for price, size in changed.items()}
+            self.shown[side] = {price: size for price, size in known.items() if size}
+        self.printed = None
+        rows = {side: [[str(price), size] for price, size in changed.items()] for side, changed in levels.items()}
+        return {"snapshot": snapshot, **rows}
+
+    def size(self, most: int = 9) -> str:
+        size = self.draw.randint(1, most)
+        return f"{size}.4" if self.fine and self.draw.random() < 0.5 else str(size)
 
     # --- our requests -----------------------------------------------------------------------------------------------
 
@@ -103,10 +151,15 @@ class BookWorld:
         draw, last = self.draw, self.tape[-1]["at"] // self.unit
         wishes: list[Row] = []
         for number in range(count):
-            time = draw.randint(0, last)
+            time = draw.randint(0, draw.choice([last // 3, last]))
             order = self.order(f"o{number}", time)
+            if number < 2 and draw.random() < 0.6:  # early, and there for long
+                time = draw.randint(0, 3)
+                price = {"buy": "100", "sell": "101"}[order["side"]]
+                order = {key: order[key] for key in ("id", "symbol", "side")}
+                order |= {"type": "limit", "price": price, "qty": "9"}
             wishes.append({"at": time * self.unit, "submit": order})
-            while draw.random() < 0.35:
+            while draw.random() < 0.25:
                 later = draw.randint(max(0, time - 1), last) * self.unit
                 if order["type"] == "limit" and draw.random() < 0.7:
                     wishes.append({"at": later, "amend": self.amendment(order["id"])})
@@ -120,7 +173,7 @@ class BookWorld:
     def order(self, name: str, time: int) -> Row:
         draw = self.draw
         side = draw.choice(["buy", "sell"])
-        kinds = ["limit"] * 6 + ["market", "stop_limit", "take_profit_limit", "stop_market", "take_profit_market"]
+        kinds = ["limit"] * 8 + ["market", "stop_limit", "take_profit_limit", "stop_market", "take_profit_market"]
         order: Row = {
             "id": name,
             "symbol": "X",
@@ -129,8 +182,8 @@ class BookWorld:
             "type": draw.choice(kinds),
         }
         if "limit" in order["type"]:
-            away = draw.choice([-1, 0, 1, 1, 2, 2, 3])
-            order["price"] = str(100 - away if side == "buy" else 100 + away)
+            away = draw.choice([-2, -1, 0, 0, 0, 0, 1, 1, 2])
+            order["price"] = str(100 - away if side == "buy" else 101 + away)
             order["tif"] = draw.choice(["gtc"] * 6 + ["ioc", "fok"])
         if order["type"] == "limit" and order["tif"] == "gtc":
             if self.venue == "binance-usdm" and self.unit == 100_000 and draw.random() < 0.5:

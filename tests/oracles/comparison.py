@@ -22,9 +22,8 @@ class Oracle(Protocol):
 
     told: list[Event]
 
-    def places(self) -> dict[str, Fraction]:
-        """What is known to stand ahead of the orders that rest in the end."""
-        ...
+    places: dict[Fraction, dict[str, Fraction]]
+    """Moment (ms) to what is known to stand ahead of each order that rests then."""
 
 
 def play(scenario: dict[str, Any]) -> Ran:
@@ -34,16 +33,18 @@ def play(scenario: dict[str, Any]) -> Ran:
 
 def first_difference(scenario: dict[str, Any], oracle: Oracle) -> str | None:
     """The first event, or place in a queue, in which the two are not the same; None where there is none."""
-    ran = play(scenario)
+    looks = [{"at": float(at), "books": {"X": {"queue_ahead": {}}}} for at in oracle.places]
+    ran = play(scenario | {"checks": looks})
     if ran.broken:
         return f"the run's own witness: {ran.broken}"
     for number, (event, expected) in enumerate(zip_longest(map(in_ms, ran.events), oracle.told)):
         if event is None or expected is None or any(not same(event.get(key), expected[key]) for key in expected):
             return f"event {number}: the program says {shown(event)}; the oracle {shown(expected)}"
-    ahead = ran.final["books"]["X"]["queue_ahead"] if ran.final["books"] else {}
-    for name, place in oracle.places().items():
-        if abs(Fraction(ahead.get(name, -1)) - place) > Fraction(1, 10**6) * max(1, place):
-            return f"{name} has {ahead.get(name)} ahead; the oracle says {float(place)}"
+    for (at, places), state in zip(oracle.places.items(), ran.checks, strict=True):
+        ahead = state["books"]["X"]["queue_ahead"]
+        for name, place in places.items():
+            if abs(Fraction(ahead.get(name, -1)) - place) > Fraction(1, 10**6) * max(1, place):
+                return f"at {float(at):g} {name} has {ahead.get(name)} ahead; the oracle says {float(place)}"
     return None
 
 

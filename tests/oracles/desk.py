@@ -69,6 +69,8 @@ class Desk:
         self.last: Fraction | None = None
         self.now = ZERO
         self.told: list[dict[str, Any]] = []
+        self.places: dict[Fraction, dict[str, Fraction]] = {}
+        """Moment to A of F4 of each order whose place is known then."""
 
     # What a market is asked:
 
