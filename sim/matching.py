@@ -150,13 +150,13 @@ class Matching:
 
     def enter(self, order: VenueOrder, market: AnyMarket, at: int, reference: Any = None) -> None:
         """An accepted or triggered order meets the market."""
-        crosses = order.limit is not None and market.crosses(order, at)
+        crosses = order.limit is not None and market.crosses(order, at, reference)
         if crosses and order.never_takes:
             if order.triggered and self.rules.post_only_cross == "reject":  # nobody waits for an answer any more
                 self.expire(order, at, "trigger_rejected")
             else:
                 self.cancel(order, at, "post_only")
-        elif order.terms.tif == "fok" and not market.can_fill_whole(order, at):
+        elif order.terms.tif == "fok" and not market.can_fill_whole(order, at, reference):
             self.expire(order, at, "fok", met=crosses)
         elif crosses or order.limit is None or reference is not None:
             market.take(order, at, reference)

@@ -224,25 +224,25 @@ class BarMarket:
                 self._face_anew(at)
         matching.rest_taker(order, at, reason)
 
-    def crosses(self, order: VenueOrder, at: int) -> bool:
+    def crosses(self, order: VenueOrder, at: int, reference: Exact | None = None) -> bool:
         """Whether a limit order would take at `at`: compared with the price a taker pays before impact (F13)."""
         if order.limit is None:
             return False
-        touch = self.best_price(order, at)
+        touch = self.best_price(order, at, reference)
         return touch is not None and order.sign * (touch - order.limit) <= 0
 
-    def best_price(self, order: VenueOrder, at: int) -> Decimal | None:
+    def best_price(self, order: VenueOrder, at: int, reference: Exact | None = None) -> Decimal | None:
         """What a taker pays at `at` before impact; None in a hole."""
-        ref = self.price(at)
+        ref = self.price(at) if reference is None else reference
         if ref is None:
             return None
         price = ref / self._unit
         half = self.models.spread.half(price, self.instrument.tick_float)
         return self.instrument.price_away(price * (1.0 + order.sign * half), order.terms.side)
 
-    def can_fill_whole(self, order: VenueOrder, at: int) -> bool:
+    def can_fill_whole(self, order: VenueOrder, at: int, reference: Exact | None = None) -> bool:
         """F2 for FOK: the whole quantity within the cap, at a price within the limit."""
-        ref = self.price(at)
+        ref = self.price(at) if reference is None else reference
         if ref is None:
             return False
         wanted = self._matching.may_fill(order)

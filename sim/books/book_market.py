@@ -140,7 +140,7 @@ class BookMarket:
         """The best displayed price opposite an order; None where there is none."""
         return self.nth_price("sell" if order.sign > 0 else "buy", 1)
 
-    def crosses(self, order: VenueOrder, at: int) -> bool:
+    def crosses(self, order: VenueOrder, at: int, reference: Any = None) -> bool:
         """Whether a limit order would trade now: with what is displayed (F13), or with an order of our own (F14)."""
         if order.limit is None:
             return False
@@ -155,7 +155,7 @@ class BookMarket:
         """Whether an order whose trigger was pulled meets the book, as any other."""
         return order.limit is None or self.crosses(order, at)
 
-    def can_fill_whole(self, order: VenueOrder, at: int) -> bool:
+    def can_fill_whole(self, order: VenueOrder, at: int, reference: Any = None) -> bool:
         """F2 for FOK: the whole quantity is available within the limit and the venue's bound.
 
         What rests of our own counts as the order's self-trade mode has it: as liquidity, as nothing, or as the end.

@@ -34,7 +34,7 @@ class PrintMarket(BookMarket):
         self._taken: list[tuple[int, int]] = []
         """(engine time, size) of our takers, who share a window's volume."""
 
-    def crosses(self, order: VenueOrder, at: int) -> bool:
+    def crosses(self, order: VenueOrder, at: int, reference: Any = None) -> bool:
         """Whether a limit order would take: compared with what a taker pays before impact, and with our own orders."""
         if order.limit is None:
             return False
@@ -45,7 +45,7 @@ class PrintMarket(BookMarket):
         """What a taker pays at `at` before impact; None without a print."""
         return self._taker_price(order, 0, at)
 
-    def can_fill_whole(self, order: VenueOrder, at: int) -> bool:
+    def can_fill_whole(self, order: VenueOrder, at: int, reference: Any = None) -> bool:
         """F2 for FOK: the next window's share holds it, at a price within the limit."""
         wanted = self._wanted(order)
         price = self._taker_price(order, wanted, at)
