@@ -15,20 +15,13 @@ from oracles.order import ZERO, Order
 
 @dataclass
 class Level:
-    """One price of one side: displayed, `used` of F3, and T of F4 with the time of its last print, ms."""
+    """One price of one side: displayed, `used` of F3 as it was then, and T of F4 as of its last print; times in ms."""
 
     displayed: Fraction = ZERO
     used: Fraction = ZERO
+    used_at: Fraction = ZERO
     credit: Fraction = ZERO
     printed_at: Fraction = ZERO
-
-    @property
-    def available(self) -> Fraction:
-        return self.displayed - self.used
-
-    def use(self, qty: Fraction) -> None:
-        """F3: a fill, or a public print, adds to used, capped at what is displayed."""
-        self.used = min(self.displayed, self.used + qty)
 
     def credit_at(self, at: Fraction, life: Fraction) -> Fraction:
         """F4: T expires after its life."""
@@ -38,8 +31,8 @@ class Level:
 class Book:
     """The levels of both sides: side +1 are the bids, -1 the asks."""
 
-    def __init__(self, queue: str, n: int, credit_ms: Fraction) -> None:
-        self.queue, self.n, self.credit_ms = queue, n, credit_ms
+    def __init__(self, queue: str, n: int, credit_ms: Fraction, half_life_ms: Fraction | None = None) -> None:
+        self.queue, self.n, self.credit_ms, self.half_life_ms = queue, n, credit_ms, half_life_ms
         self.levels: dict[int, dict[Fraction, Level]] = {1: defaultdict(Level), -1: defaultdict(Level)}
 
     def level(self, side: int, price: Fraction) -> Level:
@@ -51,10 +44,25 @@ class Book:
         """Best first."""
         return sorted(self.levels[side], key=lambda price: -side * price)
 
+    def used(self, level: Level, at: Fraction) -> Fraction:
+        """F3: used *= 2^(-dt/h), where liquidity comes back."""
+        if self.half_life_ms is None:
+            return level.used
+        lives = (at - level.used_at) / self.half_life_ms
+        return level.used * (Fraction(1, 2) ** int(lives) if lives.denominator == 1 else Fraction(2 ** -float(lives)))
+
+    def available(self, level: Level, at: Fraction) -> Fraction:
+        return level.displayed - self.used(level, at)
+
+    def use(self, level: Level, qty: Fraction, at: Fraction) -> None:
+        """F3: a fill, or a public print, adds to used, capped at what is displayed."""
+        level.used = min(level.displayed, self.used(level, at) + qty)
+        level.used_at = at
+
     def print(self, side: int, price: Fraction, qty: Fraction, at: Fraction) -> None:
         """F3 and F4: a print of `qty` that hit this side at this price."""
         level = self.level(side, price)
-        level.use(qty)
+        self.use(level, qty, at)
         level.credit = level.credit_at(at, self.credit_ms) + qty
         level.printed_at = at
 
@@ -67,7 +75,7 @@ class Book:
             if order.ahead is not None:
                 order.ahead = self.moved(order.ahead, level.displayed, qty, traded)
         level.credit = level.credit_at(at, self.credit_ms) - traded
-        level.used = min(qty, max(ZERO, level.used - decrease))
+        level.used, level.used_at = min(qty, max(ZERO, self.used(level, at) - decrease)), at
         level.displayed = qty
         if qty == 0:
             del self.levels[side][price]

@@ -24,6 +24,7 @@ class Models:
     n: int = 2
     credit_ms: Fraction = Fraction(1000)
     crossed: str = "displayed"
+    half_life_ms: Fraction | None = None
 
 
 class BookVenue(Desk):
@@ -32,7 +33,7 @@ class BookVenue(Desk):
     def __init__(self, venue: str, step: Fraction, legs: Legs, models: Models, *, quotes: bool = False) -> None:
         super().__init__(venue, step, legs)
         self.models, self.quotes = models, quotes
-        self.book = Book(models.queue, models.n, models.credit_ms)
+        self.book = Book(models.queue, models.n, models.credit_ms, models.half_life_ms)
 
     # --- F0: what comes first at one moment -------------------------------------------------------------------------
 
@@ -56,10 +57,16 @@ class BookVenue(Desk):
             for at, request in arrivals:
                 if at == self.now:
                     self.meet_request(request)
-            self.places[self.now] = {order.name: order.ahead for order in self.line if self.is_placed(order)}
+            self.seen[self.now] = self.look()
 
-    def is_placed(self, order: Order) -> bool:
-        return order.state == "resting" and order.ahead is not None
+    def look(self) -> dict[str, Fraction]:
+        """By the name of an order the quantity ahead of it; by side and price what is available there (F3)."""
+        placed = [order for order in self.line if order.state == "resting" and order.ahead is not None]
+        found = {order.name: order.ahead for order in placed}
+        for side, word in ((BUY, "bids"), (SELL, "asks")):
+            for price in self.book.prices(side):
+                found[f"{word} {price}"] = self.book.available(self.book.level(side, price), self.now)
+        return found
 
     def expire_dated(self) -> None:
         for order in list(self.line):
@@ -138,12 +145,12 @@ class BookVenue(Desk):
             for order in self.resting(side):
                 reached = [price for price in self.book.prices(-side) if order.reaches(price)]
                 levels = [self.book.level(-side, price) for price in reached]
-                found = sum((level.available for level in levels), ZERO)
+                found = sum((self.book.available(level, self.now) for level in levels), ZERO)
                 qty = order.leaves if self.models.crossed == "full" and reached else min(order.leaves, found)
                 rest = self.fill(order, order.price, qty, "crossed")
                 for level in levels:
-                    part = min(rest, level.available)
-                    level.use(part)
+                    part = min(rest, self.book.available(level, self.now))
+                    self.book.use(level, part, self.now)
                     rest -= part
 
     # --- taking -----------------------------------------------------------------------------------------------------
@@ -182,8 +189,8 @@ class BookVenue(Desk):
     def take(self, taker: Order, price: Fraction, most: Fraction) -> None:
         """F2 and F3: what is available; it no longer stands ahead of ours."""
         level = self.book.level(-taker.side, price)
-        qty = self.fill(taker, price, min(most, level.available), "walk")
-        level.use(qty)
+        qty = self.fill(taker, price, min(most, self.book.available(level, self.now)), "walk")
+        self.book.use(level, qty, self.now)
         for own in self.resting(-taker.side, price):
             own.ahead = None if own.ahead is None else max(ZERO, own.ahead - qty)
 

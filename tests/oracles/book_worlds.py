@@ -41,6 +41,8 @@ class BookWorld:
             "queue": {"kind": draw.choice(QUEUES), "credit_ms": self.unit * draw.choice([1, 3, 100])},
             "crossed": {"kind": draw.choice(["displayed", "displayed", "full", "none"])},
         }
+        if draw.random() < 0.2:
+            self.models["overlay"] = {"refill_half_life_ms": self.unit * draw.choice([1, 2, 6])}
         if self.models["queue"]["kind"].startswith("power"):
             self.models["queue"]["n"] = draw.choice([1, 2, 3])
         if draw.random() < 0.5:
@@ -225,12 +227,13 @@ class BookWorld:
     def played(self) -> BookVenue:
         """The market by the second writing."""
         legs = {key: Fraction(value) for key, value in self.models.get("latency", {}).items() if key != "kind"}
-        queue = self.models["queue"]
+        queue, refill = self.models["queue"], self.models.get("overlay")
         models = Models(
             queue=queue["kind"],
             n=queue.get("n", 2),
             credit_ms=Fraction(queue["credit_ms"]),
             crossed=self.models["crossed"]["kind"],
+            half_life_ms=None if refill is None else Fraction(refill["refill_half_life_ms"]),
         )
         venue = BookVenue(self.venue, Fraction(1), Legs(**legs), models, quotes=self.quotes)
         venue.play(self.tape, self.requests, self.until)

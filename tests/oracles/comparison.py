@@ -22,8 +22,8 @@ class Oracle(Protocol):
 
     told: list[Event]
 
-    places: dict[Fraction, dict[str, Fraction]]
-    """Moment (ms) to what is known to stand ahead of each order that rests then."""
+    seen: dict[Fraction, dict[str, Fraction]]
+    """Moment (ms) to what stands ahead of each order that rests then, and what each price has left."""
 
 
 def play(scenario: dict[str, Any]) -> Ran:
@@ -33,18 +33,21 @@ def play(scenario: dict[str, Any]) -> Ran:
 
 def first_difference(scenario: dict[str, Any], oracle: Oracle) -> str | None:
     """The first event, or place in a queue, in which the two are not the same; None where there is none."""
-    looks = [{"at": float(at), "books": {"X": {"queue_ahead": {}}}} for at in oracle.places]
+    looks = [{"at": float(at), "books": {"X": {"queue_ahead": {}}}} for at in oracle.seen]
     ran = play(scenario | {"checks": looks})
     if ran.broken:
         return f"the run's own witness: {ran.broken}"
     for number, (event, expected) in enumerate(zip_longest(map(in_ms, ran.events), oracle.told)):
         if event is None or expected is None or any(not same(event.get(key), expected[key]) for key in expected):
             return f"event {number}: the program says {shown(event)}; the oracle {shown(expected)}"
-    for (at, places), state in zip(oracle.places.items(), ran.checks, strict=True):
-        ahead = state["books"]["X"]["queue_ahead"]
-        for name, place in places.items():
-            if abs(Fraction(ahead.get(name, -1)) - place) > Fraction(1, 10**6) * max(1, place):
-                return f"at {float(at):g} {name} has {ahead.get(name)} ahead; the oracle says {float(place)}"
+    for (at, seen), state in zip(oracle.seen.items(), ran.checks, strict=True):
+        book = state["books"]["X"]
+        actual = dict(book["queue_ahead"])
+        for side, levels in book["available"].items():
+            actual |= {f"{side} {price}": qty for price, qty in levels}
+        for name, expected in seen.items():
+            if abs(Fraction(actual.get(name, -1)) - expected) > Fraction(1, 10**6) * max(1, expected):
+                return f"at {float(at):g} the program has {actual.get(name)} of {name}; the oracle {float(expected)}"
     return None
 
 

@@ -69,8 +69,8 @@ class Desk:
         self.last: Fraction | None = None
         self.now = ZERO
         self.told: list[dict[str, Any]] = []
-        self.places: dict[Fraction, dict[str, Fraction]] = {}
-        """Moment to A of F4 of each order whose place is known then."""
+        self.seen: dict[Fraction, dict[str, Fraction]] = {}
+        """Moment to what a book is then: A of F4 of each order whose place is known, and what each price has left."""
 
     # What a market is asked:
 
@@ -203,8 +203,8 @@ class Desk:
         return sorted((o for o in found if price is None or o.price == price), key=lambda order: -side * order.price)
 
     def fill(self, order: Order, price: Fraction, most: Fraction, rule: str, liquidity: str | None = None) -> Fraction:
-        """Floored to the step; what was filled."""
-        qty = math.floor(min(order.leaves, most) / self.step) * self.step
+        """Floored to the step; what was filled. A step but for 1e-9 is one: half-lives, logarithms are irrational."""
+        qty = math.floor(min(order.leaves, most) / self.step + Fraction(1, 10**9)) * self.step
         if qty <= 0:
             return ZERO
         order.filled += qty
