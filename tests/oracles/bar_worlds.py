@@ -53,27 +53,26 @@ class BarWorld:
         self.requests = self.wishes(draw.randint(1, 8))
 
     def bars(self, count: int) -> list[Row]:
-        draw, close, rows = self.draw, 100, []
-        at = 0
+        """Prices in tenths: whole numbers, or a third of them between."""
+        draw, rows, at, close = self.draw, [], 0, 1000
         for number in range(count):
             if number > 1 and draw.random() < 0.08:
                 at += BAR_MS  # a hole in the data
-            open_ = close + draw.choice([0, 0, 0, -1, 1, -2, 2])
-            close = open_ + draw.randint(-2, 2)
-            high, low = max(open_, close) + draw.randint(0, 2), min(open_, close) - draw.randint(0, 2)
+            open_ = close + self.tenths(0, 0, 0, -1, 1, -2, 2)
+            close = open_ + self.tenths(-2, -1, 0, 1, 2)
+            high, low = max(open_, close) + self.tenths(0, 1, 2), min(open_, close) - self.tenths(0, 1, 2)
             if draw.random() < 0.1:
                 high = low = close = open_
-            bar = {
-                "open": open_,
-                "high": high,
-                "low": low,
-                "close": close,
-                "volume": draw.choice(["0", "2", "10", "30", "60", "33.3" if self.fine else "20"]),
-            }
-            bar = {key: str(value) for key, value in bar.items()} | {"interval_ms": BAR_MS}
-            rows.append({"at": at, "symbol": "X", "bar": bar})
+            prices = {"open": open_, "high": high, "low": low, "close": close}
+            bar = {key: f"{value // 10}.{value % 10}" for key, value in prices.items()}
+            bar["volume"] = draw.choice(["0", "2", "10", "30", "60", "33.3" if self.fine else "20"])
+            rows.append({"at": at, "symbol": "X", "bar": bar | {"interval_ms": BAR_MS}})
             at += BAR_MS
         return rows
+
+    def tenths(self, *wholes: int) -> int:
+        whole = 10 * self.draw.choice(wholes)
+        return whole + self.draw.choice([0, 0, 3]) if self.fine and whole else whole
 
     def wishes(self, count: int) -> list[Row]:
         """From the second bar on: the contract does not say what the last price is before the first open."""
@@ -110,6 +109,8 @@ class BarWorld:
             order["post_only"] = True
         if order["type"] not in ("limit", "market"):
             order["trigger_price"] = self.price(draw.randint(97, 103))
+            if "price" in order and draw.random() < 0.3:
+                order["price"] = order["trigger_price"]
         elif order["type"] == "market" and draw.random() < 0.2:
             order["tif"] = "ioc"
         return order
