@@ -42,6 +42,7 @@ class BookVenue(Desk):
         submits = [request["submit"] for request in requests if "submit" in request]
         expiries = [Fraction(submit["good_till"]) for submit in submits if "good_till" in submit]
         moments = {Fraction(row["at"]) for row in tape} | {at for at, _ in arrivals} | set(expiries)
+        moments |= {at + self.delay_ms for at in moments}
         for self.now in sorted(at for at in moments if at <= until):
             rows = [row for row in tape if row["at"] == self.now]
             fired: list[Order] = []
@@ -54,6 +55,9 @@ class BookVenue(Desk):
             self.expire_dated()
             for order in fired:
                 self.fire(order)
+            for at, order in self.delayed:
+                if at == self.now:
+                    self.act(order)
             for at, request in arrivals:
                 if at == self.now:
                     self.meet_request(request)

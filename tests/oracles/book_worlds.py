@@ -43,6 +43,8 @@ class BookWorld:
         }
         if draw.random() < 0.2:
             self.models["overlay"] = {"refill_half_life_ms": self.unit * draw.choice([1, 2, 6])}
+        if draw.random() < 0.2:  # between two moments: nothing says what comes first within one
+            self.models["triggers"] = {"delay_ms": 3}
         if self.models["queue"]["kind"].startswith("power"):
             self.models["queue"]["n"] = draw.choice([1, 2, 3])
         if draw.random() < 0.5:
@@ -236,5 +238,6 @@ class BookWorld:
             half_life_ms=None if refill is None else Fraction(refill["refill_half_life_ms"]),
         )
         venue = BookVenue(self.venue, Fraction(1), Legs(**legs), models, quotes=self.quotes)
+        venue.delay_ms = Fraction(self.models.get("triggers", {}).get("delay_ms", 0))
         venue.play(self.tape, self.requests, self.until)
         return venue

@@ -66,6 +66,9 @@ class Desk:
         self.orders: dict[str, Order] = {}
         self.line: list[Order] = []
         """Our live orders by time priority: one that loses its place goes to the end."""
+        self.delay_ms = ZERO
+        """F12: how long a fired order takes to act."""
+        self.delayed: list[tuple[Fraction, Order]] = []
         self.last: Fraction | None = None
         self.now = ZERO
         self.told: list[dict[str, Any]] = []
@@ -117,14 +120,22 @@ class Desk:
             self.enter(order)
 
     def fire(self, order: Order) -> None:
-        """F12: no entry latency, the child enters at the same time, after the data."""
+        """F12: no entry latency, the child enters at the same time, after the data; or after a delay."""
         if order.over:
             return
-        self.line.remove(order)
-        self.line.append(order)
         order.state = "new"
         self.tell(order, "triggered")
-        self.enter(order)
+        if self.delay_ms:
+            self.delayed.append((self.now + self.delay_ms, order))
+        else:
+            self.act(order)
+
+    def act(self, order: Order) -> None:
+        """The child enters, last in line, unless it was ended meanwhile."""
+        if not order.over:
+            self.line.remove(order)
+            self.line.append(order)
+            self.enter(order)
 
     def enter(self, order: Order) -> None:
         """F13, F2, and what becomes of the rest."""
