@@ -33,8 +33,8 @@ class LinkedOrders:
         return False
 
     def has_traded(self, order: VenueOrder) -> None:
-        """An order of a group trades: the others end when the match that goes on is over."""
-        assert order.terms.oco is not None, "matching tells of such orders alone"
+        """A resting order of a group met a taker of ours: the others end when that taker's match is over."""
+        assert order.terms.oco is not None, "told of such orders alone"
         self.due[order.terms.oco] = order
 
     def after_match(self, order: VenueOrder, at: int) -> None:

@@ -266,8 +266,6 @@ class Matching:
             self.settlement.filled((symbol, position_side), (strategy, session), signed, at)
         if self._counters.gives_back and order.filled == qty:
             self._counters.first_fill(liquidity, at)
-        if terms.oco is not None:
-            self.linked.has_traded(order)
         order.status = PARTIAL if leaves else FILLED
         if leaves and order.limit is not None:
             account.holds.set_aside(order_id, *account.need(market.instrument, terms, leaves, order.limit), terms.oco)

@@ -283,15 +283,10 @@ class BookMarket:
             self._market[side] = int(held.scaleb(self.size_scale))
 
     def filled(self, effect: Effect, at: int) -> VenueOrder:
-        """A resting order traded: at its own price, as maker. Returns it.
-
-        Not where another of its group has traded in the same row: of one-cancels-the-other only the first trades.
-        """
+        """A resting order traded: at its own price, as maker. Returns it."""
         self._matching.revealed()
         order = self._own.orders[effect.slot]
         assert order.limit is not None, "only limit orders rest"
-        if self._matching.linked.is_void(order):
-            return order
         printed = effect.rule != "crossed"
         cause = (self._tape_ids["prints" if printed else "book"], effect.row, at)
         ahead = None if effect.ahead < 0 else effect.ahead * 10.0**-self.size_scale

@@ -27,6 +27,7 @@ from sim.books.kernel_state import (
     State,
     new_state,
 )
+from sim.venue_order import VenueOrder
 
 LEVELS = 1024
 """Levels a side to begin with; a deeper book doubles them."""
@@ -80,6 +81,8 @@ class Books:
         self.reducing: dict[int, Any] = {}
         """By slot: the market of an order that only reduces, so that its position limits what the kernel fills."""
         self._hold(new_state(0, LEVELS, SLOTS))
+        self._groups: dict[tuple[str, str], int] = {}
+        """Numbers of the groups of which only one order trades, by venue and name."""
         self.effect_at = INF
         """Engine time of an effect that waits to be settled; INF without one."""
         self.passed = -INF
@@ -224,6 +227,12 @@ class Books:
         if reduces:
             self.reducing[slot] = market
         return slot
+
+    def group_of(self, order: VenueOrder) -> int:
+        """The number of an order's group (one cancels the other); 0 without one."""
+        if order.terms.oco is None:
+            return 0
+        return self._groups.setdefault((order.terms.venue, order.terms.oco), len(self._groups) + 1)
 
     def give_back(self, slot: int) -> None:
         del self.owners[slot]

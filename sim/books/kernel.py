@@ -253,6 +253,8 @@ def fill(
     if size <= 0:
         return 0
     order["leaves"] -= size
+    if order["group"]:
+        end_group(own, order["group"], slot)
     signed = size if order["buys"] > 0 else -size
     if order["room"] == 1:
         market["long"] += signed
@@ -267,3 +269,10 @@ def fill(
     done["ahead"] = before
     out[FILLS] += 1
     return size
+
+
+def end_group(own: Records, group: int, first: int) -> None:
+    """One order of a group has traded: the others have nothing left to trade, also by what is left of this row."""
+    for slot in range(len(own)):
+        if slot != first and own[slot]["group"] == group:
+            own[slot]["leaves"] = 0

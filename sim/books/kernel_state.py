@@ -43,13 +43,15 @@ volume that the depth has not shown yet. `named`: whether the snapshot under way
 BOOK = _record("count first")
 """`count`: levels in use. `first`: slot of our best resting order; `next` of each leads on, by price, then time."""
 OWN = _record(
-    "market buys key leaves reduces room placed credit next trigger rises trail trail_ppm best active fired grown",
+    "market buys key leaves reduces room placed credit next trigger rises trail trail_ppm best active fired grown "
+    "group",
     "ahead",
     "growths",
 )
 """An order of ours. `buys`: 1 or -1. `room`: whose position limits it where it only reduces (0 net, 1 long, 2 short).
 `placed`: the l3 row before which whoever joined stands ahead; `credit`: T of F4 by exact places. `ahead`: A of F4.
 `rises`: 1 where it waits for the price to rise. `trail`: distance, `trail_ppm`: in millionths of `best`.
+`group`: of those with one number, above 0, only the first that trades does.
 `growths`: sizes by which its level grew behind it, not canceled yet, 0 where free; `grown`: how many came."""
 MARKET = _record(
     "step queue crossed through finest last_price last_row credit_ns in_snapshot prints first_stop net long short",

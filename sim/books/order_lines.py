@@ -49,7 +49,7 @@ class OrderLines:
         own = self._books.state.own
         head = (self._number, order.sign, key, leaves, order.only_reduces, ROOMS[order.terms.position_side], placed, 0)
         # All fields at once, in the order of `kernel_state.OWN`: one by one they cost ten times more.
-        own[slot] = (*head, NOBODY, 0, 0, 0, 0, 0, 0, 0, 0, ahead, NO_GROWTHS)
+        own[slot] = (*head, NOBODY, 0, 0, 0, 0, 0, 0, 0, 0, self._books.group_of(order), ahead, NO_GROWTHS)
         self.slots[order.terms.id], self.orders[slot] = slot, order
         if not waits:
             self._line_up(slot, BIDS if order.sign > 0 else ASKS, -key)

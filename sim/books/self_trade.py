@@ -25,6 +25,8 @@ def meet(matching: Any, taker: VenueOrder, resting: VenueOrder, at: int) -> None
         price = resting.limit
         matching.fill(resting, at, price, qty, "maker", price, "self", cause, None)
         matching.fill(taker, at, price, qty, "taker", price, "self", cause, None)
+        if resting.terms.oco is not None:
+            matching.linked.has_traded(resting)
         return
     ours, theirs = resting.leaves, taker.leaves
     if mode in ("decrement", "transfer"):
