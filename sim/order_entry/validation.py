@@ -41,6 +41,7 @@ WIDER = {
     "price_limit_low": "price_limit",
     "price_max": "price",
     "price_zero": "price",
+    "qty_to_zero": "step",
     "qty_zero": "qty_min",
     "quote_qty": "parameter",
     "reduce_only_open": "reduce_only",
@@ -171,6 +172,8 @@ def _quantity(terms: OrderTerms, instrument: Instrument, rules: VenueRules) -> s
     least = instrument.min_qty
     if qty <= 0:
         return "qty_zero" if qty < 0 else "qty_min"
+    if qty < instrument.step and "qty_to_zero" in rules.errors:
+        return "qty_to_zero"
     if least is not None and qty < least:
         return "qty_min"
     if instrument.max_qty is not None and qty > instrument.max_qty:
