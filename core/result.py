@@ -117,6 +117,7 @@ def make_result(parts: RunParts, *, complete: bool = True, status: str | None = 
         deposit_gains=parts.recorder.deposit_gains,
         rates=rates,
         fee_worth=fee_worth,
+        market_changes=_market_changes(parts),
     )
     warnings = remarks(parts, record.curve)
     if complete:
@@ -134,6 +135,13 @@ def make_result(parts: RunParts, *, complete: bool = True, status: str | None = 
         events_sha256=parts.journal.events_sha256,
         status=status or ("complete" if complete else "incomplete"),
     )
+
+
+def _market_changes(parts: RunParts) -> dict[tuple[str, str], float]:
+    """What each symbol's price did from its first price to the last that was heard, as a fraction."""
+    firsts = {key: parts.prices.first(key) for key in parts.prices.series}
+    marks = parts.portfolio.marks
+    return {key: marks[key] / first - 1 for key, first in firsts.items() if first is not None and key in marks}
 
 
 def write_result(result: RunResult, folder: RunFolder, paths: Sequence[PricePath] = ()) -> None:

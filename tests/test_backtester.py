@@ -142,6 +142,7 @@ def test_base_assets_held_at_the_start_count_in_the_equity_from_the_first_open_o
     summary = Backtester(QUICKSTART, set=sets, strategies={"ema": Silent()}).run().summary
     assert [Decimal(summary[name]) for name in ("initial_equity", "final_equity", "unrealized_pnl")] == [1200, 1260, 60]
     assert summary["total_return"] == pytest.approx(0.05, rel=1e-12)
+    assert summary["buy_and_hold"] == pytest.approx(0.3, rel=1e-12)
 
 
 def test_selling_what_was_held_at_the_start_keeps_the_books_equal(tmp_path: Path) -> None:

@@ -233,6 +233,13 @@ def test_a_run_without_duration_has_no_share_of_time(name: str) -> None:
     assert metric(name, record([], end=0)) == Undefined("the run has no duration")
 
 
+def test_buy_and_hold_is_the_mean_change_of_the_symbols_prices() -> None:
+    """+50 % and -10 % held in equal parts make +20 %; without a first price there is nothing to compare with."""
+    run = record([(DAY, 100)], market_changes={("v", "X"): 0.5, ("v", "Y"): -0.1})
+    assert metric("buy_and_hold", run) == pytest.approx(0.2, rel=1e-12)
+    assert isinstance(metric("buy_and_hold", record([(DAY, 100)])), Undefined)
+
+
 @pytest.mark.parametrize("name", ["total_return", "max_drawdown"])
 def test_nothing_is_a_share_of_an_account_that_began_with_nothing(name: str) -> None:
     assert metric(name, record([(HOUR, 5)], initial="0")) == Undefined("the initial equity is not positive")

@@ -11,11 +11,12 @@ from core.metrics.drawdown import (
 )
 from core.metrics.execution import Fees, FillRatio, Funding, Latency, MakerRatio, Slippage, Turnover
 from core.metrics.record import Metric
-from core.metrics.returns import Cagr, Calmar, Sharpe, Sortino, TotalReturn, Volatility
+from core.metrics.returns import BuyAndHold, Cagr, Calmar, Sharpe, Sortino, TotalReturn, Volatility
 from core.metrics.trades import Expectancy, OpenTradeCount, ProfitFactor, TradeCount, WinRate
 
 METRICS: tuple[Metric, ...] = (
     TotalReturn(),
+    BuyAndHold(),
     Cagr(),
     Volatility(),
     Sharpe(),

@@ -62,6 +62,7 @@ class RunRecord:
         deposit_gains: Mapping[tuple[str, str], Decimal] | None = None,
         rates: Mapping[str, Decimal] | None = None,
         fee_worth: Mapping[FillKey, Decimal] | None = None,
+        market_changes: Mapping[tuple[str, str], float] | None = None,
     ) -> None:
         self.start = start
         """Int nanoseconds UTC: since when trading was possible."""
@@ -87,6 +88,8 @@ class RunRecord:
         """By (venue, symbol), what assets held from the start gained without a trade, in `currency`."""
         self.fee_worth = fee_worth or {}
         """By fill, what a fee was worth that neither the quote nor what was bought paid, quote units."""
+        self.market_changes = market_changes or {}
+        """By (venue, symbol), last known price / first price - 1, traded or not."""
         self.rates = rates or {}
         """By settle asset, what one is worth in `currency`; 1 where it is not said."""
 

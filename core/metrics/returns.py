@@ -28,6 +28,22 @@ class TotalReturn:
         return float(record.final_equity) / float(record.initial_equity) - 1.0
 
 
+class BuyAndHold:
+    """Mean over the run's symbols of last price / first price - 1. Unit: fraction.
+
+    What the initial equity would have made in equal parts of each, held from the first price to the last, without costs
+    and leverage: what a strategy has to be compared with, not a run of its own. Funding would come on top.
+    """
+
+    name = "buy_and_hold"
+
+    def of(self, record: RunRecord) -> float | Undefined:
+        changes = record.market_changes
+        if not changes:
+            return Undefined("no symbol's first price is known")
+        return math.fsum(changes.values()) / len(changes)
+
+
 class Cagr:
     """(final / initial)^(365 / days) - 1, days = number of daily returns. Unit: fraction per year.
 

@@ -60,6 +60,7 @@ def _results(summary: dict[str, Any]) -> list[Pair]:
         ("initial equity", f"{_money(summary['initial_equity'])} {currency}"),
         ("final equity", f"{_money(summary['final_equity'])} {currency}"),
         ("total return", _percent(summary["total_return"])),
+        ("buy and hold", _percent(summary.get("buy_and_hold"))),  # summaries of before have none
         ("per year (cagr)", _percent(summary["cagr"])),
         ("volatility", _percent(summary["volatility"])),
         ("sharpe", _ratio(summary["sharpe"])),
@@ -81,6 +82,7 @@ def _trading(summary: dict[str, Any]) -> list[Pair]:
         ("profit factor", _ratio(summary["profit_factor"])),
         ("expectancy", _money(summary["expectancy"])),
         ("turnover", _money(summary["turnover"])),
+        ("average exposure", _money(summary["average_gross_exposure"])),
         ("fees", _money(summary["fees"])),
         ("funding", _money(summary["funding"])),
         ("slippage", _money(summary["slippage"])),
