@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from core.commands import Approved
 from core.events import Event
 from core.outside import Outside
-from core.plan import Plan
+from core.plan import Plan, VenuePlan
 from core.ports import DataFeed, Gateway
 from core.tape import Rows
 from sim.bars.bar_cursor import TapeCursor
@@ -189,15 +189,23 @@ def defaults_of(plan: Plan, venue: str, tapes: Sequence[Rows]) -> Models:
 
 
 def said(plan: Plan, tapes: Sequence[Rows]) -> list[str]:
-    """One line per assumption of the simulation, for the summary."""
-    lines: list[str] = []
-    for venue in plan.venues.values():
-        models = defaults_of(plan, venue.name, tapes)
-        finest = preset_of(venue.name, tapes)
-        lines += assumptions(models, venue.simulation, finest)
-        lines += said_of_fees(plan, venue, tapes)
-        lines += said_of_contracts(plan, venue, tapes)
-        if venue.simulation.preset == "optimistic":
-            lines.append("preset: optimistic, an upper bound; live fills will be worse")
-        lines.append(FIDELITY[finest])
-    return lines
+    """One line per assumption of the simulation, for the summary; what is not true of every venue says of which."""
+    by_venue = {venue.name: _said_of(plan, venue, tapes) for venue in plan.venues.values()}
+    lines = [
+        line if all(line in others for others in by_venue.values()) else f"{name}: {line}"
+        for name, own in by_venue.items()
+        for line in own
+    ]
+    return list(dict.fromkeys(lines))
+
+
+def _said_of(plan: Plan, venue: VenuePlan, tapes: Sequence[Rows]) -> list[str]:
+    """The same of one venue."""
+    models = defaults_of(plan, venue.name, tapes)
+    finest = preset_of(venue.name, tapes)
+    lines = assumptions(models, venue.simulation, finest)
+    lines += said_of_fees(plan, venue, tapes)
+    lines += said_of_contracts(plan, venue, tapes)
+    if venue.simulation.preset == "optimistic":
+        lines.append("preset: optimistic, an upper bound; live fills will be worse")
+    return [*lines, FIDELITY[finest]]

@@ -8,11 +8,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from core.compose import compose
+from core.compose import compose, read_plan
 from core.events import ACCOUNT_EVENTS, ORDER_EVENTS, OrderExpired, PositionLiquidated
 from core.parity import compare, record
 from core.plan import Plan
 from core.result import make_result
+from test_price_paths import TWO_VENUES
 from tiny_run import MINUTE, START, Row, Script, plan_of, run_of
 
 D = Decimal
@@ -82,6 +83,15 @@ async def test_the_summary_says_what_stands_in_for_marks() -> None:
     done = await run_of(fallen(), kinds=ACCOUNT_EVENTS, s=Script())
     expected = "X: no mark prices given; in their place stands the last price of its own market"
     assert expected in done.run.outside.assumptions
+
+
+async def test_what_only_one_venue_assumes_names_it_and_what_all_do_is_said_once() -> None:
+    """A perpetual has marks and funding, spot has neither; its fee is another one (0.1 % a side, the first tier)."""
+    done = await run_of(read_plan("two.yaml", text=TWO_VENUES), s=Script())
+    said = done.run.outside.assumptions
+    assert "perp: BTCUSDT: no funding rates given; positions pay and receive none" in said
+    assert "spot: fees: maker 0.001, taker 0.001 of notional" in said
+    assert sum("latency: " in line for line in said) == sum("fidelity: " in line for line in said) == 1
 
 
 @pytest.mark.parametrize("latency", ["{kind: none}", "{kind: constant, entry_ms: 200, response_ms: 300, feed_ms: 50}"])
