@@ -341,12 +341,12 @@ class StrategyHost:
         market = hosted.market
         market.called_at = ts
         market.event = cause
+        view = hosted.views[name]
+        if hosted.single:
+            market.bar = view.bar
+        else:
+            market.show(view)
         if hosted.spec.input == "view":
-            view = hosted.views[name]
-            if hosted.single:
-                market.bar = view.bar
-            else:
-                market.show(view)
             return market, hosted.states[name]
         return hosted.inputs(name)
 

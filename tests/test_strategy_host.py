@@ -233,11 +233,11 @@ async def test_a_strategy_of_one_symbol_neither_sees_nor_is_called_by_another_sy
     assert seen == [(1, 100.0), (2, 101.0), (3, 102.0)]
 
 
-async def test_an_answer_to_a_call_each_means_the_symbol_of_the_call() -> None:
+@pytest.mark.parametrize("given", ["view", "pandas", "dict"])
+async def test_an_answer_to_a_call_each_means_the_symbol_of_the_call(given: str) -> None:
     """Warm with both symbols' first bar, so the first call is Y's: its answer without a symbol buys Y."""
-    done = await run_of(
-        plan_of(TWO, strategies=("s, call: each",)), s=Script({"side": "buy", "qty": 1}, warmup=1)
-    )  # fmt: skip
+    plan = plan_of(TWO, strategies=(f"s, call: each, input: {given}",))
+    done = await run_of(plan, s=Script({"side": "buy", "qty": 1}, warmup=1))
     assert [fill.symbol for fill in done.of(OrderFilled)] == ["Y"]
 
 
