@@ -1,7 +1,7 @@
 """Random worlds, played by the program and by the second writings of the fill contract in `tests/oracles`: the same
 events, number for number.
 
-A world that differs is its seed. Shrink it, decide by the contract's page who is wrong, and leave a scenario file.
+A world that differs is shown shrunk. Decide by the contract's page who is wrong, and leave a scenario file.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pytest
 
 from oracles.bar_worlds import BarWorld
 from oracles.book_worlds import BookWorld
-from oracles.comparison import first_difference, kinds
+from oracles.comparison import first_difference, kinds, shrink
 
 COMMON = {
     "accepted", "amended", "amend_rejected", "cancel_rejected", "canceled", "expired", "filled", "rejected",
@@ -28,8 +28,10 @@ def check(draw: Draw, seed: int) -> set[object]:
     """The world of a seed in both readings; what happened in it, as words."""
     world = draw(seed)
     oracle = world.played()
-    difference = first_difference(world.scenario, oracle)
-    assert difference is None, f"{draw.__name__}({seed}): {difference}\n{json.dumps(world.scenario)}"
+    if first_difference(world.scenario, oracle) is not None:
+        shrink(world)
+        difference = first_difference(world.scenario, world.played())
+        pytest.fail(f"{draw.__name__}({seed}): {difference}\n{json.dumps(world.scenario)}")
     return kinds(oracle.told)
 
 

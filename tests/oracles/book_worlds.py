@@ -23,7 +23,7 @@ MODES = {
 
 
 class BookWorld:
-    """One market, its feed and our requests; `scenario` is what the program is given, `venue()` plays the oracle."""
+    """One market, its feed and our requests; `scenario` is for the program, `played()` what the oracle says."""
 
     def __init__(self, seed: int) -> None:
         draw = self.draw = random.Random(seed)

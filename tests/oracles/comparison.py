@@ -17,6 +17,18 @@ Event = dict[str, Any]
 SHOWN = ("engine_at", "order", "event", "price", "qty", "rule", "leaves", "reason", "code")
 
 
+class World(Protocol):
+    """A market and our requests, to be played by both."""
+
+    tape: list[Event]
+    requests: list[Event]
+
+    @property
+    def scenario(self) -> dict[str, Any]: ...
+
+    def played(self) -> Oracle: ...
+
+
 class Oracle(Protocol):
     """What any of the oracles has to say in the end."""
 
@@ -49,6 +61,30 @@ def first_difference(scenario: dict[str, Any], oracle: Oracle) -> str | None:
             if abs(Fraction(actual.get(name, -1)) - expected) > Fraction(1, 10**6) * max(1, expected):
                 return f"at {float(at):g} the program has {actual.get(name)} of {name}; the oracle {float(expected)}"
     return None
+
+
+def shrink(world: World) -> None:
+    """Drop what a difference does not need: an order with its amends and cancels, a row; the first two rows stay."""
+    tried = 0
+    while tried < len(world.requests) + len(world.tape) - 2:
+        tape, requests = world.tape, world.requests
+        if tried < len(requests):
+            gone = requests[tried]
+            world.requests = [
+                one for one in requests if one is not gone and handle(one) != gone.get("submit", {}).get("id")
+            ]
+        else:
+            row = tried - len(requests) + 2
+            world.tape = tape[:row] + tape[row + 1 :]
+        if first_difference(world.scenario, world.played()) is None:
+            world.tape, world.requests = tape, requests
+            tried += 1
+
+
+def handle(request: Event) -> str:
+    """Whose request it is."""
+    (about,) = (request[kind] for kind in ("submit", "amend", "cancel") if kind in request)
+    return str(about["id"])
 
 
 def in_ms(event: Event) -> Event:
