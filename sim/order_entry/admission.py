@@ -296,7 +296,7 @@ class Admission:
 
     def _unaffordable(self, order: VenueOrder, market: AskedMarket, at: int) -> str | None:
         """Whether an order that may open would become too large for the leverage, or for what there is."""
-        terms, price = order.terms, order.limit
+        price = order.limit
         if price is None and self.rules.kind == "spot":
             price = market.best_price(order, at)  # a market order pays the best price at least
         if price is None:
