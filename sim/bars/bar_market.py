@@ -402,7 +402,8 @@ class BarMarket:
         return self.cursor.tape_id, self.bar.row, self.bar.open_time
 
     def _day(self) -> Day | None:
-        return self.cursor.day_before(self.bar.row)
+        """The day before the bar in hand; None in a hole."""
+        return None if self.bar is None else self.cursor.day_before(self.bar.row)
 
 
 def _without(begin: Exact, end: Exact, taken: list[tuple[Exact, Exact]]) -> list[tuple[Exact, Exact]]:
