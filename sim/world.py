@@ -66,6 +66,8 @@ class World:
         self.delivered = 0
         self._over = False
         """Whether the last row of tapes that nobody hears is behind us."""
+        self._closed = False
+        """Whether all of the last moment is: no timer fires any more, and nothing is sent."""
         self.end: int | None = None
         """`ts` of the last market event, once it is known."""
 
@@ -229,13 +231,15 @@ class World:
         """After the last market event: due timers, requests that are under way, and their answers. Nothing trades."""
         if self.end is None:
             self.end = self.clock.time
-        while self.clock.due <= self.end:
+        while not self._closed and self.clock.due <= self.end:
             event = self._fire_timer()
             if event is not None or self.clock.holding:
                 return event
-        for gateway in self.gateways:
-            gateway.closed = True
-        self.books.close(self.end)
+        if not self._closed:
+            self._closed = True
+            for gateway in self.gateways:
+                gateway.closed = True
+            self.books.close(self.end)
         for exchange in self.exchanges:
             while exchange.requests_under_way:
                 exchange.answer(exchange.next_request())
