@@ -22,7 +22,8 @@ from adapters.columns import stamp
 from adapters.http import Sleep
 from adapters.remote_source import Line, RemoteHost
 from core.errors import DataError, VenueError
-from core.margin import ZERO, DatedTiers
+from core.exact import ZERO
+from core.margin import DatedTiers
 from core.ports import BracketSource, ToldBrackets
 from core.report.atomic_file import write_atomically
 

@@ -15,12 +15,12 @@ import msgspec
 
 from core.compose import band_plans, compose
 from core.errors import UsageError
+from core.exact import MATH
 from core.plan import Plan
 from core.ports import HistorySource
 from core.report.plain_text import plain
 from core.result import RunResult, make_result
 from core.tape import Rows
-from core.trade import LEDGER
 
 BAND = "band.json"
 Summary = dict[str, Any]
@@ -97,7 +97,7 @@ def member_of(name: str, result: RunResult, run_folder: str | None = None) -> Me
 
 def side_by_side(plan: Plan, members: list[Member]) -> BandResult:
     """The three compared. Same runs, same words."""
-    with localcontext(LEDGER):
+    with localcontext(MATH):
         pnl = {m.name: Decimal(m.summary["final_equity"]) - Decimal(m.summary["initial_equity"]) for m in members}
         strategies = {
             entry.name: {m.name: Decimal(m.summary["strategies"].get(entry.name, {}).get("pnl", "0")) for m in members}

@@ -17,12 +17,11 @@ from typing import Any
 import numpy as np
 
 from core.events import KeyedEvent, PositionSide
+from core.exact import MATH, ZERO
 from core.instruments import Instrument, decimals_of
 from core.market.price_series import PriceReader, PriceSeries, scale_of
 from core.metrics.equity import COLUMNS, EquityCurve
-from core.orders import ZERO
 from core.portfolio import Portfolio
-from core.trade import LEDGER
 
 INT64_SAFE = 2**62
 PLEDGED = "pledged"
@@ -105,12 +104,12 @@ class EquityRecorder:
             for book in books:
                 if book.position_side == side:
                     # The first of a side is taken as it is: to add it to nothing would round nothing either.
-                    qty = LEDGER.add(qty, book.qty) if qty else book.qty
-                    cost = LEDGER.add(cost, book.cost) if cost else book.cost
+                    qty = MATH.add(qty, book.qty) if qty else book.qty
+                    cost = MATH.add(cost, book.cost) if cost else book.cost
             if paid_in_kind and column.asset in paid_in_kind:
                 # Fees that are in no book: they went at what they were worth then.
                 paid, worth = paid_in_kind[column.asset]
-                qty, cost = LEDGER.subtract(qty, paid), LEDGER.subtract(cost, worth)
+                qty, cost = MATH.subtract(qty, paid), MATH.subtract(cost, worth)
             column.note(qty, cost, marks.get(key, 0.0))
 
     def finish(self, ts: int) -> EquityCurve:
@@ -135,8 +134,8 @@ class EquityRecorder:
             qty, worth = column.deposited
             paid, was = self._portfolio.paid_in_kind.get(column.asset, (ZERO, ZERO))
             if qty or paid:
-                left = LEDGER.subtract(column.in_currency(LEDGER.subtract(qty, paid), price), worth)
-                self.deposit_gains[venue, symbol] = LEDGER.add(left, was)
+                left = MATH.subtract(column.in_currency(MATH.subtract(qty, paid), price), worth)
+                self.deposit_gains[venue, symbol] = MATH.add(left, was)
         return EquityCurve(ts=times, scale=self.scale, **columns)
 
     def _worth(self, times: Any, states: Any, is_change: Any, cash: Any) -> tuple[Any, Any, Any, Any]:
@@ -207,13 +206,13 @@ class _Column:
 
     def deposit(self, qty: Decimal, mark: Decimal) -> Decimal:
         """Hold this from before the first trade; returns what it is worth at `mark`, in the run's currency."""
-        held = Decimal(int(qty.scaleb(self.qty_scale, LEDGER))).scaleb(-self.qty_scale, LEDGER)
+        held = Decimal(int(qty.scaleb(self.qty_scale, MATH))).scaleb(-self.qty_scale, MATH)
         self.deposited = (held, self.in_currency(held, mark))
         return self.deposited[1]
 
     def in_currency(self, qty: Decimal, price: Decimal) -> Decimal:
         """What a quantity is worth at a price, in the run's currency."""
-        return LEDGER.multiply(LEDGER.multiply(qty, price), self._rate)
+        return MATH.multiply(MATH.multiply(qty, price), self._rate)
 
     def prepare(self, scale: int) -> None:
         """Turn what was noted into columns by state, for `worth`, and begin the prices anew."""
@@ -221,8 +220,8 @@ class _Column:
         qty, cost = self.deposited
         held, spent = self._held, self._spent
         if qty or cost or self._rate != 1:
-            held = [LEDGER.add(q, qty) for q in held]
-            spent = [LEDGER.add(LEDGER.multiply(c, self._rate), cost) for c in spent]
+            held = [MATH.add(q, qty) for q in held]
+            spent = [MATH.add(MATH.multiply(c, self._rate), cost) for c in spent]
         self._lots, self._costs = _mantissas(held, self.qty_scale), _mantissas(spent, scale)
         self._prices = np.rint(np.array(self._known) * 10.0**self.price_scale).astype(np.int64)
 
@@ -239,8 +238,8 @@ class _Column:
             # A change may come between two bars of one nanosecond: there the price is the one that was known.
             told[changes] = prices[changes]
             prices = told
-        self.final_price = Decimal(int(prices[-1])).scaleb(-self.price_scale, LEDGER)
-        rate = int(self._rate.scaleb(self.rate_scale, LEDGER))
+        self.final_price = Decimal(int(prices[-1])).scaleb(-self.price_scale, MATH)
+        rate = int(self._rate.scaleb(self.rate_scale, MATH))
         factor = rate * 10 ** (scale - self.price_scale - self.qty_scale - self.rate_scale)
         if int(abs(lots).max()) * int(prices.max()) * factor >= INT64_SAFE:
             return lots.astype(object) * prices.astype(object) * factor, self._costs[states]
@@ -249,7 +248,7 @@ class _Column:
 
 def _mantissas(values: Sequence[Decimal], scale: int) -> Any:
     """Values x 10^scale: int64 where they fit, else Python ints."""
-    with localcontext(LEDGER):
+    with localcontext(MATH):
         whole = list(map(int, map(mul, values, repeat(Decimal(10**scale)))))
     fits = min(whole) > -INT64_SAFE and max(whole) < INT64_SAFE
     return np.array(whole, dtype=np.int64 if fits else object)

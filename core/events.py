@@ -7,10 +7,12 @@ Market data is float (the strategy's face); money, prices and sizes of orders ar
 
 from __future__ import annotations
 
-from decimal import Context, Decimal
+from decimal import Decimal
 from typing import Literal
 
 import msgspec
+
+from core.exact import MATH
 
 Side = Literal["buy", "sell"]
 PositionSide = Literal["net", "long", "short"]
@@ -29,7 +31,6 @@ Ends = Literal["gtc", "ioc", "fok", "gtd", "rpi", "day"]
 """Time in force as a wish may say it: no venue has `day`, the execution engine keeps it."""
 SelfTrade = Literal["none", "expire_maker", "expire_taker", "expire_both", "decrement", "transfer"]
 """What a venue does where two orders of one account would trade with each other."""
-MATH = Context(prec=34)
 
 
 class Event(msgspec.Struct, frozen=True, tag_field="event", tag=True, gc=False):

@@ -33,6 +33,7 @@ from core.events import (
     TimeInForce,
     TimerFired,
 )
+from core.exact import ZERO
 from core.hosting.contradictions import LIMIT_TYPES
 from core.instruments import Instrument
 from core.order_kinds.amendments import Amendments
@@ -49,7 +50,6 @@ from core.proposals import DEADLINE, Proposals
 from core.venue_rules import VenueRules
 from core.working import WorkingOrders
 
-ZERO = Decimal(0)
 KEPT = "kept orders"
 """Owner of the timer that looks after what is kept here, once everything of a moment is known."""
 

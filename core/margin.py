@@ -10,15 +10,13 @@ one of |qty| x LP. Source: venues.md section 8, whose printed numbers are in `te
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from decimal import Context, Decimal
+from decimal import Decimal
 from typing import Protocol
 
 import msgspec
 
+from core.exact import MATH, ZERO
 from core.notation import Timestamp
-
-ZERO = Decimal(0)
-MATH = Context(prec=34)
 
 
 class Tier(msgspec.Struct, frozen=True):

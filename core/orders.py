@@ -32,8 +32,7 @@ from core.events import (
     Side,
     TimeInForce,
 )
-
-ZERO = Decimal(0)
+from core.exact import ZERO
 
 
 class OrderStatus(StrEnum):

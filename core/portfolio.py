@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from decimal import ROUND_HALF_EVEN, Context, Decimal, getcontext, setcontext
+from decimal import ROUND_HALF_EVEN, Decimal, getcontext, setcontext
 from operator import attrgetter
 from typing import Any
 
@@ -36,13 +36,9 @@ from core.events import (
     PositionSide,
     TradeTick,
 )
+from core.exact import EIGHT_DECIMALS, FORCED_CASH, MATH, ONE, ZERO
 from core.instruments import Instrument
 
-ZERO = Decimal(0)
-ONE = Decimal(1)
-EIGHT = Decimal("1e-8")
-FORCED = Decimal("1e-16")
-"""Grid of the cash that a close by the venue moves: price x qty, at a bankruptcy price of up to 34 digits."""
 BookKey = tuple[str, str, str, str]
 """(venue, symbol, position_side, strategy)"""
 PositionKey = tuple[str, str, str]
@@ -110,7 +106,6 @@ class Portfolio:
         """`balances` by (venue, asset). `rates`: constant prices by asset, in the run's currency. `valued`: by (venue,
         asset), the symbol of the venue whose price an asset that is only held has.
         """
-        self._context = Context(prec=34)
         self._instruments = instruments
         self._publish = publish
         self.books: dict[BookKey, Position] = {}
@@ -155,7 +150,7 @@ class Portfolio:
         page = self._pages.get(keys[2:6]) or self._open_page(fill)
         # One swap of the context and operators cost a third of calling the context's own methods.
         caller = getcontext()
-        setcontext(self._context)
+        setcontext(MATH)
         try:
             if page.instrument.kind == "spot":
                 self._book_spot(fill, keys, page)
@@ -211,10 +206,10 @@ class Portfolio:
             raise InvariantBroken(f"{event.cause} of more than `{event.strategy}` holds of {event.symbol}: {event!r}")
         book, asset = page.book, page.asset
         caller = getcontext()
-        setcontext(self._context)
+        setcontext(MATH)
         try:
             qty = -event.qty if book.qty > 0 else event.qty
-            value = (event.price * qty).quantize(FORCED, ROUND_HALF_EVEN)
+            value = (event.price * qty).quantize(FORCED_CASH, ROUND_HALF_EVEN)
             cost = book.cost
             realized = _change(book, event.price, qty, value)
             book.fees += event.fee
@@ -367,8 +362,8 @@ class Portfolio:
             if key[0] == venue and instrument.quote == asset and instrument.kind == "linear":
                 costs = ZERO
                 for book in books:
-                    costs = self._context.add(costs, book.cost)
-                total = self._context.add(total, self._context.subtract(self.whole[key].cost, costs))
+                    costs = MATH.add(costs, book.cost)
+                total = MATH.add(total, MATH.subtract(self.whole[key].cost, costs))
         return total
 
     def books_of(self, key: tuple[str, str]) -> list[Position]:
@@ -397,7 +392,7 @@ class Portfolio:
         if asset == currency:
             return ONE
         price, unit = self._rates.get(asset), self._rates.get(currency)
-        return None if price is None or unit is None else self._context.divide(price, unit)
+        return None if price is None or unit is None else MATH.divide(price, unit)
 
     def quote_rate(self, venue: str, symbol: str, currency: str) -> Decimal:
         """What one quote unit of a symbol is worth. Raises ValueError where nobody says."""
@@ -422,14 +417,14 @@ class Portfolio:
                 rate = None if asset in self.valued else self.rate(asset[1], currency)
                 if rate is None or not held:
                     continue
-                held = self._context.multiply(held, rate)
-            total = held if total is None else self._context.add(total, held)
+                held = MATH.multiply(held, rate)
+            total = held if total is None else MATH.add(total, held)
         return ZERO if total is None else total
 
     def moved(self, currency: str) -> Iterator[tuple[tuple[str, str], Decimal, Decimal]]:
         """(venue, symbol), quantity and cost of all that the symbol's price moves the equity by: open linear books, and
         assets that have the price of a symbol. In `currency`: quantity x price - cost is what it is worth."""
-        multiply = self._context.multiply
+        multiply = MATH.multiply
         for page in self._pages.values():
             book = page.book
             if book.qty and page.instrument.kind == "linear":
@@ -449,13 +444,13 @@ class Portfolio:
         for market, qty, cost in self.moved(currency):
             mark = self.mark(*market)
             if mark is not None:
-                worth = self._context.subtract(self._context.multiply(qty, mark), cost)
-                total = self._context.add(total, worth)
+                worth = MATH.subtract(MATH.multiply(qty, mark), cost)
+                total = MATH.add(total, worth)
         return total
 
     def equity(self, currency: str) -> Decimal:
         """Cash plus open positions at our last known prices, exact."""
-        return self._context.add(self.cash(currency), self.unrealized(currency))
+        return MATH.add(self.cash(currency), self.unrealized(currency))
 
     def exposure(self, currency: str) -> Decimal:
         """Gross notional of the venue's positions at our last known prices."""
@@ -479,7 +474,7 @@ def _change(book: Position, price: Decimal, qty: Decimal, value: Decimal) -> Dec
         realized = -value - cost
         book.cost = book.margin_taken = ZERO
     elif abs(qty) < abs(held):
-        moved = (cost * -qty / held).quantize(EIGHT, ROUND_HALF_EVEN)
+        moved = (cost * -qty / held).quantize(EIGHT_DECIMALS, ROUND_HALF_EVEN)
         realized = -value - moved
         book.cost = cost - moved
         if book.margin_taken:

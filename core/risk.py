@@ -27,12 +27,12 @@ from core.events import (
     TradingHalted,
     TradingResumed,
 )
+from core.exact import ZERO
 from core.moments import MINUTE_NS
 from core.orders import Order, OrderStatus, OrderTerms, closes_only
 from core.portfolio import Portfolio
 from core.working import WorkingOrders
 
-ZERO = Decimal(0)
 ACCOUNT = "account"
 
 

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from decimal import ROUND_HALF_EVEN, Context, Decimal
+from decimal import Decimal
 
 import msgspec
 
 from core.events import Bar, FillKey, OrderFilled, PositionSide
-from core.orders import ZERO
-
-LEDGER = Context(prec=34, rounding=ROUND_HALF_EVEN)
-CENT = Decimal("1E-8")
-"""Quantum of what a partial close moves, and of a split fee."""
+from core.exact import MATH, ZERO
 
 
 class Trade(msgspec.Struct, frozen=True, gc=False):
@@ -144,7 +140,7 @@ def fee_in_quote(fill: OrderFilled, base: str, quote: str, worth: Mapping[FillKe
     if fill.fee_asset == quote:
         return fill.fee
     if fill.fee_asset == base:
-        return LEDGER.multiply(fill.fee, fill.price)
+        return MATH.multiply(fill.fee, fill.price)
     return None
 
 

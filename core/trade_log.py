@@ -25,15 +25,15 @@ import msgspec
 
 from core.errors import InvariantBroken
 from core.events import Bar, FillKey, FundingPaid, OrderFilled, PositionLiquidated, PositionSide, Side
+from core.exact import EIGHT_DECIMALS, MATH, ONE, ZERO
 from core.instruments import Instrument
 from core.market.extremes import TapeExtremes
-from core.orders import ZERO, Order
-from core.trade import CENT, LEDGER, Book, Trade, fee_in_quote, percent
+from core.orders import Order
+from core.trade import Book, Trade, fee_in_quote, percent
 
 BookKey = tuple[str, str, PositionSide, str]
 """venue, symbol, position side, strategy."""
 
-ONE = Decimal(1)
 FORCED = frozenset({"liquidation", "adl"})
 """Rules of fills that the venue made, not an order of ours."""
 
@@ -95,7 +95,7 @@ class TradeLog:
         """Many at once, as if they were heard one by one."""
         # Swapping the context once and using operators costs a third of calling the context's own methods.
         caller = getcontext()
-        setcontext(LEDGER)
+        setcontext(MATH)
         try:
             for event in events:
                 self._take(event)
@@ -106,7 +106,7 @@ class TradeLog:
         """Book funding on the open trade; when it is learned after the exit, on the trade it was paid for."""
         book = self._books.get((event.venue, event.symbol, event.position_side, event.strategy))
         rate = self._rates.get(self._instruments[event.venue, event.symbol].quote, ONE)
-        with localcontext(LEDGER):
+        with localcontext(MATH):
             if book is None:
                 self.unassigned_funding += event.amount * rate
             elif book.is_open:
@@ -140,7 +140,7 @@ class TradeLog:
         """
         held = [book for book in self._books.values() if book.is_open or book.fees or book.gross]
         held.sort(key=lambda book: book.number)
-        with localcontext(LEDGER):
+        with localcontext(MATH):
             return [self._trade(book, None, ts, "long" if book.qty > 0 else "short") for book in held]
 
     def snapshot(self) -> TradeLogState:
@@ -181,7 +181,7 @@ class TradeLog:
         elif qty <= size:
             self._reduce(book, event, qty, fee)
         else:
-            part = (fee * size / qty).quantize(CENT)
+            part = (fee * size / qty).quantize(EIGHT_DECIMALS)
             self._reduce(book, event, size, part)
             self._enter(book, event, qty - size, fee - part)
 
@@ -213,7 +213,7 @@ class TradeLog:
         """
         dust = abs(book.qty)
         closing = min(dust, most)
-        moved = book.cost if closing == dust else (book.cost * closing / dust).quantize(CENT)
+        moved = book.cost if closing == dust else (book.cost * closing / dust).quantize(EIGHT_DECIMALS)
         part = closing if book.qty > 0 else -closing
         book.gross += price * part - moved
         book.qty -= part
@@ -247,7 +247,7 @@ class TradeLog:
         book.mae, book.mfe = book.excursions(event.price)
         value, held, cost = event.price * qty, book.qty, book.cost
         size = abs(held)
-        moved = cost if qty == size else (cost * qty / size).quantize(CENT)
+        moved = cost if qty == size else (cost * qty / size).quantize(EIGHT_DECIMALS)
         side: Literal["long", "short"] = "long" if held > 0 else "short"
         if side == "long":
             book.gross += value - moved

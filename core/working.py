@@ -8,9 +8,8 @@ from typing import Any
 
 from core.errors import InvariantBroken
 from core.events import OrderEvent
+from core.exact import ZERO
 from core.orders import TERMINAL, Order
-
-ZERO = Decimal(0)
 
 
 class WorkingOrders:

@@ -16,17 +16,15 @@ concave in the equity, and the line that is lowest is the one that holds.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from decimal import Context, Decimal
+from decimal import Decimal
 from typing import Annotated, NamedTuple
 
 import msgspec
 
+from core.exact import MATH, ONE, ZERO
 from core.margin import Leg, Tiers, hedged_liquidation_price, scaled, tier_of
 from core.notation import Timestamp
 
-ZERO = Decimal(0)
-ONE = Decimal(1)
-MATH = Context(prec=34)
 NotNegative = Annotated[Decimal, msgspec.Meta(ge=0)]
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 
-from core.account.tariff import MATH, Tariff
+from core.account.tariff import Tariff
 from core.events import OrderFilled
+from core.exact import MATH
 from core.instruments import Instrument
 from core.ports import Clock
 

@@ -13,7 +13,7 @@ asset (`core.account.shared_margin`). Source: venues.md section 8.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from decimal import ROUND_UP, Context, Decimal
+from decimal import ROUND_UP, Decimal
 from typing import Any, Literal
 
 import msgspec
@@ -21,6 +21,7 @@ import msgspec
 from core.account.collateral import AssetPrice, CollateralTerms
 from core.account.shared_margin import SharedMargin
 from core.events import PositionSide
+from core.exact import EIGHT_DECIMALS, MATH, ONE, ZERO
 from core.instruments import Instrument
 from core.margin import (
     Tiers,
@@ -38,10 +39,6 @@ from core.portfolio import Portfolio, Position
 from core.venue_rules import ErrorAnswer, VenueRules
 from core.working import WorkingOrders
 
-ZERO = Decimal(0)
-ONE = Decimal(1)
-CENT = Decimal("1e-8")
-MATH = Context(prec=34)
 Key = tuple[str, str]
 
 
@@ -305,7 +302,7 @@ class AccountMargin:
         terms = self._terms(whole.venue)
         mark = self._portfolio.mark(whole.venue, whole.symbol) if terms.cross else None
         value = whole.cost if mark is None else MATH.multiply(whole.qty, mark)
-        margin = MATH.divide(abs(value), terms.leverage_of(whole.symbol)).quantize(CENT, ROUND_UP, MATH)
+        margin = MATH.divide(abs(value), terms.leverage_of(whole.symbol)).quantize(EIGHT_DECIMALS, ROUND_UP, MATH)
         return MATH.subtract(margin, whole.margin_taken)
 
     def _unrealized(self, whole: Position) -> Decimal:
@@ -344,7 +341,7 @@ class AccountMargin:
         if price is None:
             return "", ZERO  # a market order before any price is known: nobody can say
         asset, amount = self.need(terms, order.leaves, price)
-        return asset, amount.quantize(CENT, ROUND_UP, MATH)
+        return asset, amount.quantize(EIGHT_DECIMALS, ROUND_UP, MATH)
 
     # --- where a position ends --------------------------------------------------------------------------------------
 
@@ -385,5 +382,5 @@ def _code(terms: VenueTerms, case: str) -> str:
 
 def _short(amount: Decimal) -> str:
     """To 8 decimals, without trailing zeros."""
-    rounded = amount.quantize(CENT, ROUND_UP, MATH).normalize(MATH)
+    rounded = amount.quantize(EIGHT_DECIMALS, ROUND_UP, MATH).normalize(MATH)
     return f"{rounded:f}"

@@ -8,15 +8,14 @@ nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from decimal import Context, Decimal
+from decimal import Decimal
 
 from core.account.collateral import AssetPrice, CollateralTerms, counted, shared_liquidation_price
+from core.exact import MATH, ZERO
 from core.instruments import Instrument
 from core.margin import Tiers, maintenance_margin
 from core.portfolio import Portfolio, Position
 
-ZERO = Decimal(0)
-MATH = Context(prec=34)
 Key = tuple[str, str]
 
 

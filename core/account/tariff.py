@@ -12,18 +12,16 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
-from decimal import ROUND_UP, Context, Decimal
+from decimal import ROUND_UP, Decimal
 from operator import attrgetter
 from typing import Annotated, NamedTuple
 
 import msgspec
 
 from core.events import Liquidity, Side
+from core.exact import EIGHT_DECIMALS, MATH, ZERO
 from core.moments import DAY_NS
 
-ZERO = Decimal(0)
-CENT = Decimal("1e-8")
-MATH = Context(prec=34)
 BEGINNING, NEVER = -(2**63), 2**63 - 1
 """Before and after every moment, int nanoseconds."""
 VOLUME_DAYS = 30
@@ -180,7 +178,7 @@ def _evenly(schedules: Iterable[FeeSchedule], at: int) -> dict[int, Decimal]:
     if not known:
         return {}
     most = max(known, key=attrgetter("traded_before"))
-    daily = MATH.divide(most.traded_before, Decimal(VOLUME_DAYS)).quantize(CENT, ROUND_UP, MATH)
+    daily = MATH.divide(most.traded_before, Decimal(VOLUME_DAYS)).quantize(EIGHT_DECIMALS, ROUND_UP, MATH)
     today = (at - (most.retiers_at or 0)) // DAY_NS
     return dict.fromkeys(range(today - VOLUME_DAYS, today), daily)
 

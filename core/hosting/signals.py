@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 
 from core.events import Ends, OrderType, PositionSide, SelfTrade, Signal
+from core.exact import ZERO
 from core.hosting.contradictions import contradiction
 
 POSITIVE = frozenset(
@@ -64,7 +65,6 @@ LISTS = (list, tuple)
 NUMBERS = (str, int, Decimal)
 """What is read as it is; whatever else can be a float is one."""
 KEYS = frozenset(f.name for f in msgspec.structs.fields(Signal)) - {"ts", "strategy", "venue"}
-ZERO = Decimal(0)
 MAGNITUDE = Decimal("1e15")
 """Above this a price or a size is a bug, not a wish."""
 TEXT_MAX = 200

@@ -8,8 +8,8 @@ from decimal import Decimal
 
 import numpy as np
 
+from core.exact import ZERO
 from core.metrics.record import RunRecord, Undefined
-from core.orders import ZERO
 
 
 class MaxDrawdown:

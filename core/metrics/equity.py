@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.errors import InvariantBroken
-from core.trade import LEDGER
+from core.exact import MATH
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -63,9 +63,9 @@ class EquityCurve:
     def last(self, name: str) -> Decimal | None:
         """The last row's value, exact; None on an empty curve."""
         column = getattr(self, name)
-        return Decimal(int(column[-1])).scaleb(-self.scale, context=LEDGER) if len(column) else None
+        return Decimal(int(column[-1])).scaleb(-self.scale, context=MATH) if len(column) else None
 
     def max(self, name: str) -> Decimal | None:
         """The largest value of a column, exact; None on an empty curve."""
         column = getattr(self, name)
-        return Decimal(int(column.max())).scaleb(-self.scale, context=LEDGER) if len(column) else None
+        return Decimal(int(column.max())).scaleb(-self.scale, context=MATH) if len(column) else None

@@ -7,9 +7,9 @@ from decimal import Decimal, localcontext
 
 import msgspec
 
+from core.exact import MATH, ZERO
 from core.metrics.record import RunRecord, Undefined
-from core.orders import ZERO, Order, OrderStatus
-from core.trade import LEDGER
+from core.orders import Order, OrderStatus
 
 UNSENT = frozenset({OrderStatus.INITIALIZED, OrderStatus.DENIED})
 """Orders in these states never left the house."""
@@ -76,7 +76,7 @@ class FillRatio:
             return Undefined("no order was submitted")
         if not any(order.filled for order in sent):
             return 0.0
-        with localcontext(LEDGER):
+        with localcontext(MATH):
             return _fill_ratio(sent, record)
 
 

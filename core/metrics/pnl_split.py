@@ -15,10 +15,9 @@ import msgspec
 
 from core.errors import InvariantBroken
 from core.events import FundingPaid
-from core.metrics.record import ONE, RunRecord
+from core.exact import MATH, ONE, ZERO
+from core.metrics.record import RunRecord
 from core.metrics.totals import BookTotals
-from core.orders import ZERO
-from core.trade import LEDGER
 
 PARTS = ("price", "fees", "funding", "slippage", "liquidation")
 
@@ -35,7 +34,7 @@ class Split(msgspec.Struct):
     @property
     def total(self) -> Decimal:
         """Their exact sum."""
-        with localcontext(LEDGER):
+        with localcontext(MATH):
             return self.price + self.fees + self.funding + self.slippage + self.liquidation
 
     def add(self, other: Split, rate: Decimal) -> None:
@@ -59,7 +58,7 @@ class PnlSplit(msgspec.Struct):
 def split_pnl(record: RunRecord) -> PnlSplit:
     """Split a run's profit. Raises InvariantBroken for a position that is open at the end and has no price."""
     found = PnlSplit(Split(), {}, {})
-    with localcontext(LEDGER):
+    with localcontext(MATH):
         for (venue, symbol, strategy), totals in record.totals.books.items():
             part = _of_book(totals, (venue, symbol), record.final_prices)
             _add(found, record.name_of(venue, symbol), strategy, part, record.rate_of(venue, symbol))

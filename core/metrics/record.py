@@ -11,13 +11,14 @@ from typing import Protocol
 import msgspec
 
 from core.events import FillKey, FundingPaid, KeyedEvent, OrderFilled, PositionLiquidated
+from core.exact import MATH, ONE, ZERO
 from core.instruments import Instrument
 from core.metrics.daily import DailyReturns, daily_returns
 from core.metrics.equity import EquityCurve
 from core.metrics.totals import FillTotals, total_fills
 from core.metrics.underwater import Underwater, underwater
-from core.orders import ZERO, Order
-from core.trade import LEDGER, Trade
+from core.orders import Order
+from core.trade import Trade
 
 
 class Undefined(msgspec.Struct, frozen=True):
@@ -26,7 +27,6 @@ class Undefined(msgspec.Struct, frozen=True):
     reason: str
 
 
-ONE = Decimal(1)
 Value = Decimal | float | int | Undefined
 """Money is Decimal, ratios and times are float, counts are int."""
 
@@ -131,7 +131,7 @@ class RunRecord:
     def funding(self) -> Decimal:
         """Sum of the funding events, in `currency`; positive was received."""
         total = ZERO
-        with localcontext(LEDGER):
+        with localcontext(MATH):
             for event in self.account_events:
                 if isinstance(event, FundingPaid):
                     total += event.amount * self.rate_of(event.venue, event.symbol)
@@ -141,7 +141,7 @@ class RunRecord:
     def realized(self) -> Decimal:
         """Sum of gross PnL over all trades, open ones with what they realized so far; in `currency`."""
         total = ZERO
-        with localcontext(LEDGER):
+        with localcontext(MATH):
             for trade in self.trades:
                 total += trade.gross_pnl
         return total

@@ -9,12 +9,10 @@ import msgspec
 
 from core.errors import InvariantBroken
 from core.events import FillKey, OrderFilled, PositionLiquidated
+from core.exact import FORCED_CASH, MATH, ZERO
 from core.instruments import Instrument
-from core.orders import ZERO
-from core.trade import LEDGER, fee_in_quote
+from core.trade import fee_in_quote
 
-FORCED = Decimal("1e-16")
-"""Grid of the cash that a close by the venue moves."""
 BookKey = tuple[str, str, str]
 """(venue, symbol, strategy)"""
 
@@ -72,7 +70,7 @@ def total_fills(
     totals = FillTotals()
     books = totals.books
     quotes = {key: instrument.quote for key, instrument in instruments.items()}
-    with localcontext(LEDGER):
+    with localcontext(MATH):
         for fill in fills:
             price, qty = fill.price, fill.qty
             key = (fill.venue, fill.symbol, fill.strategy)
@@ -110,7 +108,7 @@ def _add_forced(totals: FillTotals, event: PositionLiquidated) -> None:
     book.turnover += event.price * abs(event.qty)
     closing = event.qty if event.side == "buy" else -event.qty
     book.qty += closing
-    book.cash -= (event.price * closing).quantize(FORCED, ROUND_HALF_EVEN)
+    book.cash -= (event.price * closing).quantize(FORCED_CASH, ROUND_HALF_EVEN)
     book.forced += event.realized_pnl
     book.forced_fees += event.fee
     book.insured += event.insured

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import ROUND_HALF_EVEN, Decimal, localcontext
 
+from core.exact import EIGHT_DECIMALS, MATH, ZERO
 from core.metrics.record import RunRecord, Undefined
-from core.orders import ZERO
-from core.trade import LEDGER, Trade
+from core.trade import Trade
 
 NO_TRADES = Undefined("no trade was closed")
 
@@ -63,8 +63,8 @@ class Expectancy:
     def of(self, record: RunRecord) -> Decimal | Undefined:
         if not record.closed:
             return NO_TRADES
-        mean = LEDGER.divide(total_pnl(record.closed), Decimal(len(record.closed)))
-        return mean.quantize(Decimal("1E-8"), rounding=ROUND_HALF_EVEN, context=LEDGER)
+        mean = MATH.divide(total_pnl(record.closed), Decimal(len(record.closed)))
+        return mean.quantize(EIGHT_DECIMALS, rounding=ROUND_HALF_EVEN, context=MATH)
 
 
 def win_rate(closed: Sequence[Trade]) -> float | None:
@@ -74,5 +74,5 @@ def win_rate(closed: Sequence[Trade]) -> float | None:
 
 def total_pnl(trades: Sequence[Trade]) -> Decimal:
     """Exact sum of pnl, in the currency."""
-    with localcontext(LEDGER):
+    with localcontext(MATH):
         return sum((trade.pnl for trade in trades), ZERO)

@@ -13,20 +13,18 @@ canceled by the strategy, or that the venue ends for another reason, is not.
 from __future__ import annotations
 
 from collections.abc import Callable
-from decimal import Context, Decimal
+from decimal import Decimal
 from typing import Any, Literal
 
 import msgspec
 
 from core.events import OrderFilled, OrderRejected, Side, Signal
+from core.exact import MATH, ONE, ZERO
 from core.moments import SECOND_NS
 from core.order_kinds.emulation import Emulation
 from core.orders import TERMINAL, TRIGGERED, Order, OrderStatus, OrderTerms
 from core.proposals import Proposals
 
-MATH = Context(prec=34)
-ZERO = Decimal(0)
-ONE = Decimal(1)
 BPS = Decimal(10_000)
 AGAIN = frozenset({"no_liquidity", "slippage", "oco"})
 """Reasons for which a leg ends before everything is closed: triggered into a thin book, or ended by the venue because

@@ -13,11 +13,10 @@ from typing import NamedTuple
 import msgspec
 
 from core.events import OrderFilled
+from core.exact import ZERO
 from core.order_kinds.emulation import emulated
 from core.orders import Order, OrderTerms
 from core.proposals import Proposals
-
-ZERO = Decimal(0)
 
 
 class Iceberg(msgspec.Struct):

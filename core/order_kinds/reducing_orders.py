@@ -13,12 +13,12 @@ from __future__ import annotations
 from decimal import Decimal
 
 from core.events import OrderType, Side
+from core.exact import ZERO
 from core.instruments import Instrument
 from core.orders import TERMINAL, Order, OrderTerms
 from core.portfolio import Portfolio
 from core.working import WorkingOrders
 
-ZERO = Decimal(0)
 STOPS: frozenset[OrderType] = frozenset({"stop_market", "stop_limit"})
 """They act when the price goes against the position; every other order when it goes its way, or at once."""
 

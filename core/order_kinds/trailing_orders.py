@@ -7,18 +7,18 @@ and an order. Only for reduce-only orders: the old and the new stop may meet at 
 
 from __future__ import annotations
 
-from decimal import Context, Decimal
+from decimal import Decimal
 from typing import Any
 
 import msgspec
 
 from core.events import OrderRejected
+from core.exact import MATH
 from core.order_kinds.emulation import emulated
 from core.orders import Order, OrderTerms
 from core.portfolio import Portfolio
 from core.proposals import Proposals
 
-MATH = Context(prec=34)
 BPS = Decimal(10_000)
 STEPS = Decimal(10)
 """A stop is moved when that gains the distance divided by this. A guess: small beside what a trailing stop gives up."""

@@ -18,12 +18,13 @@ import msgspec
 import numpy as np
 
 from core.events import OrderFilled
+from core.exact import MATH
 from core.metrics.equity import COLUMNS, EquityCurve
 from core.metrics.underwater import drawdowns
 from core.orders import Order, OrderStatus
 from core.report.columns import integers, joined, ratios, times
 from core.report.plain_text import cell, iso_column, plain, plain_float
-from core.trade import LEDGER, Trade
+from core.trade import Trade
 
 CHUNK_ROWS = 16_384
 """Equity rows formatted at once: some 2 MB of text, which stays in the processor's cache."""
@@ -98,7 +99,7 @@ def order_columns(orders: Sequence[Order]) -> Columns:
     """The columns of `orders.csv` as they are: times as int nanoseconds, money as Decimal."""
     columns = _columns([order.terms for order in orders], ORDER_TERMS, {"order_id": "id"})
     columns |= _columns(orders, ORDER_STATE, {"working_qty": "qty", "working_price": "price"})
-    with localcontext(LEDGER):
+    with localcontext(MATH):
         columns |= _columns(orders, ORDER_COMPUTED)
     return {name: columns[name] for name in ORDER_COLUMNS}
 

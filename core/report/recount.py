@@ -5,10 +5,9 @@ from __future__ import annotations
 from decimal import Decimal
 
 from core.errors import InvariantBroken
+from core.exact import MATH, ZERO
 from core.metrics.pnl_split import split_pnl
 from core.metrics.record import RunRecord
-from core.orders import ZERO
-from core.trade import LEDGER
 
 
 def recount(record: RunRecord) -> None:
@@ -24,20 +23,20 @@ def recount(record: RunRecord) -> None:
     unrealized = record.curve.last("unrealized")
     if record.totals.other_fees:
         return
-    found = LEDGER.subtract(record.final_equity, ZERO if unrealized is None else unrealized)
-    expected = LEDGER.add(record.initial_equity, record.realized)
-    expected = LEDGER.subtract(expected, record.totals.fees)
-    expected = LEDGER.add(expected, record.funding)
+    found = MATH.subtract(record.final_equity, ZERO if unrealized is None else unrealized)
+    expected = MATH.add(record.initial_equity, record.realized)
+    expected = MATH.subtract(expected, record.totals.fees)
+    expected = MATH.add(expected, record.funding)
     for event in record.liquidations:
-        insured = LEDGER.multiply(event.insured, record.rate_of(event.venue, event.symbol))
-        expected = LEDGER.add(expected, insured)
-    if abs(LEDGER.subtract(found, expected)) >= Decimal(1).scaleb(-record.curve.scale):
+        insured = MATH.multiply(event.insured, record.rate_of(event.venue, event.symbol))
+        expected = MATH.add(expected, insured)
+    if abs(MATH.subtract(found, expected)) >= Decimal(1).scaleb(-record.curve.scale):
         raise InvariantBroken(
             f"the books disagree: the portfolio ends with {found} {record.currency} before unrealized PnL, but "
             f"{record.initial_equity} initially + {record.realized} realized - {record.totals.fees} fees + "
             f"{record.funding} funding = {expected}"
         )
-    gained = LEDGER.subtract(record.final_equity, record.initial_equity)
+    gained = MATH.subtract(record.final_equity, record.initial_equity)
     split = split_pnl(record).whole.total
     if split != gained:
         raise InvariantBroken(

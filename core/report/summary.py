@@ -12,13 +12,13 @@ from typing import Any
 
 import msgspec
 
+from core.exact import MATH, ZERO
 from core.metrics.catalogue import METRICS
 from core.metrics.pnl_split import PARTS, Split, split_pnl
 from core.metrics.record import RunRecord, Undefined
 from core.metrics.trades import total_pnl, win_rate
-from core.orders import ZERO
 from core.report.plain_text import iso, plain
-from core.trade import LEDGER, Trade
+from core.trade import Trade
 
 CONVENTION = "annualised over 365 days from daily UTC returns, risk-free rate 0"
 
@@ -108,7 +108,7 @@ def _blocks(trades: Sequence[Trade], key_of: Callable[[Trade], str]) -> dict[str
 
 def _block(trades: Sequence[Trade]) -> Summary:
     closed = [trade for trade in trades if not trade.is_open]
-    with localcontext(LEDGER):
+    with localcontext(MATH):
         fees = sum((trade.fees for trade in trades), ZERO)
     return {
         "trade_count": len(closed),

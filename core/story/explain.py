@@ -14,10 +14,10 @@ from typing import Any
 
 import msgspec
 
+from core.exact import EIGHT_DECIMALS, MATH
 from core.report.plain_text import iso, plain, plain_float, printable
 from core.story.fill_words import BARS, ending_words, rule_words
 from core.story.order_story import Leg, Record, Step, Story, read_story
-from core.trade import LEDGER
 
 WIDTH = 110
 BPS_DIGITS = Decimal("0.001")
@@ -162,7 +162,7 @@ def _fill(record: Record, story: Story) -> Iterator[str]:
     yield _cause(record, name, kind)
     if record["queue_ahead"] is not None:
         yield _queue(record["queue_ahead"], "just before")
-    with localcontext(LEDGER):
+    with localcontext(MATH):
         cost, bps = _slippage(record)
     fee = f"fee {record['fee']} {record['fee_asset']}"
     yield f"reference price {record['reference']}, slippage {plain(cost)} ({bps} bp), {fee}"
@@ -225,14 +225,14 @@ def _ended(story: Story) -> str:
 
 def _sums(fills: list[Record]) -> Record:
     """Of all its fills: exact decimals as text."""
-    with localcontext(LEDGER):
+    with localcontext(MATH):
         filled = sum((Decimal(f["qty"]) for f in fills), Decimal(0))
         value = sum((Decimal(f["price"]) * Decimal(f["qty"]) for f in fills), Decimal(0))
         fees: dict[str, Decimal] = {}
         for f in fills:
             fees[f["fee_asset"]] = fees.get(f["fee_asset"], Decimal(0)) + Decimal(f["fee"])
         slippage = sum((_slippage(f)[0] for f in fills), Decimal(0))
-        average = None if not filled else plain((value / filled).quantize(Decimal("1e-8")).normalize())
+        average = None if not filled else plain((value / filled).quantize(EIGHT_DECIMALS).normalize())
     return {
         "filled": plain(filled),
         "average_price": average,
@@ -281,7 +281,7 @@ def _plain_step(step: Step, story: Story) -> dict[str, Any]:
         shown["signal"] = {name: value for name, value in step.signal.items() if name != "event"}
     if record["event"] == "OrderFilled":
         name, kind = story.tape_of(record["cause_tape"])
-        with localcontext(LEDGER):
+        with localcontext(MATH):
             cost, bps = _slippage(record)
         words = rule_words(record["rule"], record["liquidity"], kind)
         shown |= {"rule_words": words, "cause": name, "slippage": plain(cost)}
