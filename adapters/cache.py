@@ -30,8 +30,8 @@ from adapters.cache_rows import kept_at, taken, together, with_gaps
 from adapters.columns import span
 from adapters.read_ahead import read_ahead
 from adapters.tape_file import StoredTape, open_tape, write_tape
+from core.atomic_file import sync_folder
 from core.errors import DataError
-from core.report.atomic_file import sync_folder
 from core.tape import Kind, Rows, Tape
 
 TAPES = "tapes"

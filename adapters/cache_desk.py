@@ -232,7 +232,7 @@ class CacheDesk:
         if path.suffix == ".parquet":
             write_tape(tape, path)
         elif path.suffix == ".csv":
-            from core.report.atomic_file import write_atomically
+            from core.atomic_file import write_atomically
 
             write_atomically(path, _csv(tape, told))
         else:

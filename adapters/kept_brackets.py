@@ -21,11 +21,11 @@ from adapters.cache import QUARANTINE, safe_name
 from adapters.columns import stamp
 from adapters.http import Sleep
 from adapters.remote_source import Line, RemoteHost
+from core.atomic_file import write_atomically
 from core.errors import DataError, VenueError
 from core.exact import ZERO
 from core.margin import DatedTiers
 from core.ports import BracketSource, ToldBrackets
-from core.report.atomic_file import write_atomically
 
 FOLDER = "brackets"
 """Under the cache's root."""

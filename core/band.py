@@ -16,9 +16,9 @@ import msgspec
 from core.compose import band_plans, compose
 from core.errors import UsageError
 from core.exact import MATH
+from core.notation import plain
 from core.plan import Plan
 from core.ports import HistorySource
-from core.report.plain_text import plain
 from core.result import RunResult, make_result
 from core.tape import Rows
 

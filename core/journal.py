@@ -20,9 +20,9 @@ from typing import Any, BinaryIO
 
 import msgspec
 
+from core.atomic_file import refused
 from core.errors import DataError
 from core.events import Event
-from core.report.atomic_file import refused
 
 MAGIC = b"anyclock journal 1\n"
 HEAD = struct.Struct("<II")

@@ -15,8 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
-from core.report.atomic_file import refused
-from core.report.plain_text import printable
+from core.atomic_file import refused
+from core.plain_text import printable
 
 if TYPE_CHECKING:
     from core.command_line.progress import Progress

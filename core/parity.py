@@ -15,8 +15,8 @@ import msgspec
 
 from core.compose import compose, read_plan
 from core.events import ACCOUNT_EVENTS, ORDER_EVENTS, KeyedEvent
+from core.plain_text import iso
 from core.plan import Plan
-from core.report.plain_text import iso
 
 
 class Recorded(msgspec.Struct, frozen=True):

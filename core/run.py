@@ -68,7 +68,7 @@ def _dispatch(arguments: list[str]) -> int:
 
 def _told(error: AnyclockError, debug: bool) -> int:
     """An error with a known owner: one text, and the traceback only on request."""
-    from core.report.plain_text import printable
+    from core.plain_text import printable
 
     if debug:
         import traceback

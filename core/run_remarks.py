@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from core.events import FundingPaid, PositionLiquidated
 from core.orders import Order, OrderStatus
-from core.report.plain_text import iso
+from core.plain_text import iso_second
 from core.story.silence import why_silent
 
 if TYPE_CHECKING:
@@ -54,9 +54,9 @@ def _ruin(curve: EquityCurve, *, shared: bool) -> Iterator[str]:
     a debt that is left standing beside assets that fall."""
     below = curve.equity < 0
     if below.any():
-        at = iso(int(curve.ts[below.argmax()]))[:19]
+        at = iso_second(int(curve.ts[below.argmax()]))
         done = "exchanged the other assets for what is owed, or liquidated," if shared else "liquidated"
-        yield f"equity fell below zero at {at}Z: a venue would have {done} before"
+        yield f"equity fell below zero at {at}: a venue would have {done} before"
 
 
 def _forced_closes(events: Iterable[FundingPaid | PositionLiquidated]) -> Iterator[str]:
@@ -68,7 +68,7 @@ def _forced_closes(events: Iterable[FundingPaid | PositionLiquidated]) -> Iterat
     for (strategy, symbol, cause), of in closed.items():
         done = "liquidated" if cause == "liquidation" else "deleveraged"
         times = "once" if len(of) == 1 else f"{len(of):,} times, first"
-        yield f"{strategy}: {symbol} was {done} by the venue {times} at {iso(of[0].ts)[:19]}Z"
+        yield f"{strategy}: {symbol} was {done} by the venue {times} at {iso_second(of[0].ts)}"
 
 
 def _beginnings(parts: RunParts) -> Iterator[str]:
@@ -81,8 +81,8 @@ def _beginnings(parts: RunParts) -> Iterator[str]:
             elif not hosted.failed:
                 yield f"{hosted.name} was never called: nothing that it waits for came within the run"
         elif hosted.warmup > 1:
-            began = iso(hosted.started_at)[:19]
-            yield f"{hosted.name}: first call at {began}Z, after {hosted.warmup:,} bars of warm-up"
+            began = iso_second(hosted.started_at)
+            yield f"{hosted.name}: first call at {began}, after {hosted.warmup:,} bars of warm-up"
 
 
 def _refusals(orders: Iterable[Order], status: OrderStatus, what: str) -> Iterator[str]:

@@ -16,17 +16,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.atomic_file import write_atomically
 from core.errors import DataError, InvariantBroken, UsageError
 from core.market.price_paths import PricePath
 from core.metrics.catalogue import METRICS
 from core.metrics.equity import EquityCurve
 from core.metrics.monthly import monthly_returns
+from core.notation import plain
 from core.orders import OrderStatus
-from core.report.atomic_file import write_atomically
+from core.plain_text import cell, iso, plain_float, printable
 from core.report.export import equity_csv, fills_csv, orders_csv, trades_csv, trades_json
 from core.report.page import report_html
 from core.report.panel import TimeAxis, round_levels, thinned
-from core.report.plain_text import cell, iso, plain, plain_float, printable
 from core.report.readable import render_summary
 from core.report.recount import recount
 from core.report.run_folder import RunFolder

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 
 from core.errors import UsageError
+from core.plain_text import iso, iso_second
 from core.plan import Plan, VenuePlan
 from core.ports import ToldBrackets
-from core.report.plain_text import iso
 from core.settings.account_checks import leverage_problems
 
 
@@ -54,4 +54,4 @@ def _dates(venue: VenuePlan, symbols: Sequence[str], told: ToldBrackets, start: 
         for since in before[-1:] or dates[:1]:
             source = f"as {venue.rules.name} told them at" if symbol in told.tiers else "as stored, of"
             guess = "" if before else f"; that they were the same on {iso(start)[:10]} is a guess"
-            yield f"{symbol}: brackets {source} {iso(since)[:19]}Z{guess}"
+            yield f"{symbol}: brackets {source} {iso_second(since)}{guess}"

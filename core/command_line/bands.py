@@ -17,10 +17,10 @@ from typing import Any, NamedTuple
 from core.band import BAND, BandResult, Member, encode_band, member_of, plans_of_band, side_by_side
 from core.config import resolved_yaml
 from core.ending import Ending
+from core.plain_text import printable
 from core.plan import Plan
 from core.report.band_text import render_band
 from core.report.manifest import fields_before
-from core.report.plain_text import printable
 from core.report.run_folder import MANIFEST, RunFolder
 from core.saved_run import SavedRun
 

@@ -22,8 +22,8 @@ from core.compose import cache_folder, market_data, read_plan
 from core.config import TapeKind
 from core.errors import DataError, UsageError
 from core.notation import interval_ns, timestamp_ns
+from core.plain_text import iso_minute, iso_second, printable
 from core.ports import Downloaded, KeptHistory, ToldBrackets
-from core.report.plain_text import iso, printable
 from core.settings.encode import to_plain, to_yaml
 from core.settings.scalars import advice, nearest
 
@@ -116,13 +116,13 @@ def _download(desk: Any, plan: Any, options: argparse.Namespace, progress: Progr
 def _about(told: Downloaded) -> list[str]:
     downloaded = "downloaded" if told.new == told.rows else f"{told.new:,} of them new"
     how = downloaded if told.asked else "was kept already"
-    lines = [f"{told.what}: {told.rows:,} rows from {_short(told.since)} to {_short(told.until)}, {how}"]
+    lines = [f"{told.what}: {told.rows:,} rows from {iso_minute(told.since)} to {iso_minute(told.until)}, {how}"]
     return [*lines, *(f"  {note}" for note in told.notes)]
 
 
 def _about_brackets(venue: str, told: ToldBrackets) -> list[str]:
     lines = [
-        f"{venue} {symbol} brackets: {len(rows[-1].tiers)} tiers as told at {_short(rows[-1].since)}"
+        f"{venue} {symbol} brackets: {len(rows[-1].tiers)} tiers as told at {iso_minute(rows[-1].since)}"
         for symbol, rows in told.tiers.items()
     ]
     return [*lines, *(f"  {note}" for note in told.notes)]
@@ -162,16 +162,16 @@ def _list(desk: Any, plan: Any, options: argparse.Namespace, progress: Progress)
         name = " ".join(filter(None, (one.venue, one.symbol, one.kind, one.interval)))
         print(f"{printable(name)}: {one.rows:,} rows, {one.bytes / 1e6:,.1f} MB in {_many(one.files, 'file')}")
         for since, until in one.answered:
-            print(f"  {_short(since)} to {_short(until)}")
+            print(f"  {iso_minute(since)} to {iso_minute(until)}")
         if len(one.answered) > 1:
             between = zip(one.answered[:-1], one.answered[1:], strict=True)
-            unasked = [f"{_short(before[1])} to {_short(after[0])}" for before, after in between]
+            unasked = [f"{iso_minute(before[1])} to {iso_minute(after[0])}" for before, after in between]
             print(f"  never fetched: {_some(unasked)}")
         if one.gaps:
-            holes = [f"{_short(gap.since)} to {_short(gap.until)}" for gap in one.gaps]
+            holes = [f"{iso_minute(gap.since)} to {iso_minute(gap.until)}" for gap in one.gaps]
             print(f"  the venue has no rows: {_some(holes)}")
     for one in brackets:
-        told = [_short(at) for at in reversed(one.told)]
+        told = [iso_minute(at) for at in reversed(one.told)]
         print(f"{printable(f'{one.venue} {one.symbol}')} brackets: {one.tiers} tiers, told at {_some(told)}")
     return 0
 
@@ -215,11 +215,11 @@ def _export(desk: Any, plan: Any, options: argparse.Namespace, progress: Progres
     tape, missing = desk.tape(venue, symbol, kind, length, _time(options.since), _time(options.until))
     desk.export(tape, Path(options.out), progress.loading)
     progress.clear()
-    print(f"wrote {options.out}: {len(tape):,} rows from {_short(tape.edges.first_ts_venue - tape.interval_ns)}")
+    print(f"wrote {options.out}: {len(tape):,} rows from {iso_minute(tape.edges.first_ts_venue - tape.interval_ns)}")
     for note in tape.notes:
         print(f"  {note}", file=sys.stderr)
     for since, until in missing:
-        print(f"  not in the cache: {_short(since)} to {_short(until)}", file=sys.stderr)
+        print(f"  not in the cache: {iso_minute(since)} to {iso_minute(until)}", file=sys.stderr)
     return 0
 
 
@@ -228,7 +228,7 @@ def _convert(desk: Any, plan: Any, options: argparse.Namespace, progress: Progre
     for source, target, tape, is_new in desk.convert(venue, symbol, kind, length, options.files, Path(options.out)):
         first, over = tape.edges.first_ts_venue - tape.interval_ns, tape.edges.last_ts_venue
         where = f"written to {target}" if is_new else f"in {target} already"
-        print(f"{source}: {len(tape):,} rows from {_short(first)} to {_short(over)}, {where}", flush=True)
+        print(f"{source}: {len(tape):,} rows from {iso_minute(first)} to {iso_minute(over)}, {where}", flush=True)
         for note in tape.notes:
             print(f"  {note}", file=sys.stderr)
     print(f'a run reads them with: source: {{kind: file, path: "{target.parent}/*.parquet"}}')
@@ -247,9 +247,9 @@ def _instruments(desk: Any, plan: Any, options: argparse.Namespace, progress: Pr
         if symbol not in known:
             raise UsageError(f"{venue} has no symbol `{symbol}`, {advice(nearest(symbol, known), list(known)[:5])}")
         sections[symbol] = to_plain(known[symbol])
-        asked = iso(known[symbol].since)[:19]
+        asked = iso_second(known[symbol].since)
         del sections[symbol]["since"]
-    print(f"# as {venue} said at {asked}Z\n{to_yaml({'instruments': sections})}", end="")
+    print(f"# as {venue} said at {asked}\n{to_yaml({'instruments': sections})}", end="")
     return 0
 
 
@@ -279,11 +279,6 @@ def _spelled(read: Callable[[str], Result], text: str) -> Result:
         return read(text)
     except ValueError as error:
         raise UsageError(f"`{text}`: {error}") from None
-
-
-def _short(ts: int) -> str:
-    """To the minute, or to the second where it is between two."""
-    return f"{iso(ts)[:19].removesuffix(':00')}Z"
 
 
 def _some(texts: list[str]) -> str:

@@ -6,8 +6,8 @@ import importlib.util
 import keyword
 from pathlib import Path
 
+from core.atomic_file import write_atomically
 from core.errors import UsageError
-from core.report.atomic_file import write_atomically
 
 STRATEGY = '''"""{title}: holds while the close is above its average. Change it to your idea."""
 

@@ -22,8 +22,8 @@ from core.compose import compose, read_plan, tape_time
 from core.ending import Ending
 from core.errors import AnyclockError, DataError, InvariantBroken, RiskHalt, StrategyError
 from core.log import RUN, RunLog
+from core.plain_text import iso_second, printable
 from core.plan import Plan
-from core.report.plain_text import iso, printable
 from core.report.readable import render_summary
 from core.report.run_folder import Status
 from core.result import RunResult
@@ -112,7 +112,7 @@ def _ended(engine: Any, saved: SavedRun, failure: BaseException | None, interrup
     for warning in result.summary["warnings"]:
         LOG.info("%s", warning)
     if status == "interrupted":
-        message = f"interrupted at {iso(run.clock.now())[:19]}Z\npartial results: {place}  (marked interrupted)"
+        message = f"interrupted at {iso_second(run.clock.now())}\npartial results: {place}  (marked interrupted)"
         return Ending(status, INTERRUPTED, result, message)
     if failure is not None:
         return Ending(status, _code(failure), result, f"partial results: {place}  (marked {status})", failure)

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from core.command_line.progress import wants_lines
 from core.compose import read_plan
 from core.errors import UsageError
-from core.report.plain_text import printable
+from core.plain_text import printable
 from core.report.run_table import Line, render_runs
 
 RUNS_MAXIMUM = 1_000

@@ -14,7 +14,7 @@ from core.config import RunSection
 from core.errors import DataError
 from core.instruments import Instrument, decimals_of
 from core.moments import MINUTE_NS, SECOND_NS
-from core.report.plain_text import iso
+from core.plain_text import iso_minute
 from core.tape import Rows
 
 UNITS = (("day", 86_400 * SECOND_NS), ("hour", 3_600 * SECOND_NS), ("minute", MINUTE_NS), ("second", SECOND_NS))
@@ -102,9 +102,10 @@ def _run_beyond_data(run: RunSection, traded: Sequence[Rows], start: int, end: i
     row = "bar" if all(tape.kind == "bars" for tape in traded) else "row"
     grain = min(map(_grain, traded))
     if run.start is not None and start - run.start >= grain:
-        yield f"run.start {_when(run.start)} lies before the first {row} {_when(start)}: the run begins there"
+        yield f"run.start {iso_minute(run.start)} lies before the first {row} {iso_minute(start)}: the run begins there"
     if run.end is not None and run.end - end >= grain:
-        yield f"run.end {_when(run.end)} lies after the last {row}, which ends {_when(end)}: the run ends there"
+        ends = iso_minute(end)
+        yield f"run.end {iso_minute(run.end)} lies after the last {row}, which ends {ends}: the run ends there"
 
 
 def _tape_within(tape: Rows, cut: int | None, start: int, end: int) -> Iterator[str]:
@@ -113,16 +114,16 @@ def _tape_within(tape: Rows, cut: int | None, start: int, end: int) -> Iterator[
     trades = tape.kind in TRADED
     late, early = _first(tape, cut) - start, end - _last(tape)
     if late >= _grain(tape):
-        began = _when(_first(tape, cut))
+        began = iso_minute(_first(tape, cut))
         so = "; nothing of it trades before" if trades else ""
         yield f"{name}: data begins {began}, {_length(late)} after the run does{so}"
     if early >= _grain(tape):
         so = "; its last price stands still after that" if trades else ""
-        yield f"{name}: data ends {_when(_last(tape))}, {_length(early)} before the run does{so}"
+        yield f"{name}: data ends {iso_minute(_last(tape))}, {_length(early)} before the run does{so}"
     if tape.gaps and tape.kind != "bars":  # what reads bars tells of theirs
         longest = max(tape.gaps, key=lambda gap: gap.until - gap.since)
         many = "1 gap" if len(tape.gaps) == 1 else f"{len(tape.gaps):,} gaps, the longest"
-        yield f"{name}: {many} of {_length(longest.until - longest.since)} from {_when(longest.since)}"
+        yield f"{name}: {many} of {_length(longest.until - longest.since)} from {iso_minute(longest.since)}"
     if len(tape) == 1 and tape.kind == "bars":
         yield f"{name}: the data holds 1 bar: a decision on it has no next bar to meet"
 
@@ -146,11 +147,6 @@ def _grain(tape: Rows) -> int:
     if tape.kind == "funding":
         return 8 * 60 * MINUTE_NS + MINUTE_NS
     return tape.interval_ns or MINUTE_NS
-
-
-def _when(ts: int) -> str:
-    """To the minute, or to the second where it is between two."""
-    return f"{iso(ts)[:19].removesuffix(':00')}Z"
 
 
 def _length(ns: int) -> str:

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from core.band import BandResult
-from core.report.plain_text import printable
+from core.plain_text import printable
 
 WIDTH = 100
 LABEL, VALUE = 20, 20

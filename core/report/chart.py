@@ -11,8 +11,9 @@ import numpy as np
 from core.market.price_paths import PricePath
 from core.metrics.record import RunRecord
 from core.metrics.underwater import drawdown_of
+from core.notation import plain
+from core.plain_text import iso_second, printable
 from core.report.panel import LEFT, WIDTH, Panel, TimeAxis, time_labels
-from core.report.plain_text import iso, plain, printable
 from core.trade import Trade
 
 TRADES_MAX = 400
@@ -106,9 +107,9 @@ def _words(trade: Trade) -> str:
     """What the browser shows when the pointer rests on a mark."""
     entry = f"{trade.trade_id}, {trade.strategy}: {trade.side} {plain(trade.qty)} at {float(trade.entry_price):.10g}"
     if trade.exit_price is None:
-        return f"{entry}, {iso(trade.entry_ts)[:19]}Z, open at the end"
+        return f"{entry}, {iso_second(trade.entry_ts)}, open at the end"
     done = f"out at {float(trade.exit_price):.10g} ({trade.exit_reason}), profit {plain(trade.pnl)}"
-    return f"{entry}, {iso(trade.entry_ts)[:19]}Z, {done}"
+    return f"{entry}, {iso_second(trade.entry_ts)}, {done}"
 
 
 def _amount(low: float, high: float) -> Callable[[float], str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from core.report.plain_text import printable
+from core.plain_text import printable
 from core.report.run_table import WIDTH, Line, render_runs
 
 LINES_MAX = 40

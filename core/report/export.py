@@ -21,9 +21,10 @@ from core.events import OrderFilled
 from core.exact import MATH
 from core.metrics.equity import COLUMNS, EquityCurve
 from core.metrics.underwater import drawdowns
+from core.notation import plain
 from core.orders import Order, OrderStatus
+from core.plain_text import cell, iso_column, plain_float
 from core.report.columns import integers, joined, ratios, times
-from core.report.plain_text import cell, iso_column, plain, plain_float
 from core.trade import Trade
 
 CHUNK_ROWS = 16_384

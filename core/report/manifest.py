@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from core.checksum import sha256_of
 from core.journal import segment_path
 from core.orders import OrderStatus
-from core.report.plain_text import iso
+from core.plain_text import iso
 
 if TYPE_CHECKING:
     from core.run_parts import RunParts

@@ -12,8 +12,8 @@ from typing import Any
 from core.market.price_paths import PricePath
 from core.metrics.monthly import Month, monthly_returns
 from core.metrics.record import RunRecord
+from core.plain_text import printable
 from core.report.chart import drawing
-from core.report.plain_text import printable
 from core.report.readable import render_summary
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")

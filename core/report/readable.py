@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
-from core.report.plain_text import printable
+from core.plain_text import printable
 
 WIDTH = 100
 LABEL = 18

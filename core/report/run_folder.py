@@ -17,9 +17,9 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 
+from core.atomic_file import overwrite, sync_folder, write_atomically
 from core.errors import DataError, UsageError
-from core.report.atomic_file import overwrite, sync_folder, write_atomically
-from core.report.plain_text import iso
+from core.plain_text import iso
 
 Status = Literal["complete", "incomplete", "failed", "interrupted"]
 """How a run ended. Before that it is `running`; only `complete` means that every file is there the data whole."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from core.report.plain_text import printable
+from core.plain_text import printable
 
 LABEL = 28
 WIDTH = 100

@@ -17,7 +17,8 @@ from core.metrics.catalogue import METRICS
 from core.metrics.pnl_split import PARTS, Split, split_pnl
 from core.metrics.record import RunRecord, Undefined
 from core.metrics.trades import total_pnl, win_rate
-from core.report.plain_text import iso, plain
+from core.notation import plain
+from core.plain_text import iso
 from core.trade import Trade
 
 CONVENTION = "annualised over 365 days from daily UTC returns, risk-free rate 0"

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from core.report.plain_text import plain, printable
+from core.notation import plain
+from core.plain_text import printable
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -14,7 +14,7 @@ from typing import Any, Union, get_args, get_origin
 import msgspec
 import yaml
 
-from core.notation import NOTATIONS, Notation, plain_text
+from core.notation import NOTATIONS, Notation, plain
 from core.settings.decode import fields_of, unwrapped
 from core.settings.yaml_nodes import Node, implicit_tag, misreading
 
@@ -38,7 +38,7 @@ def to_plain(value: Any, kind: Any = Any) -> Any:
     if isinstance(value, list | tuple):
         return [to_plain(item, _inner(kind, type(value), at)) for at, item in enumerate(value)]
     if isinstance(value, Decimal):
-        return plain_text(value)
+        return plain(value)
     if notation is not None and isinstance(value, int):
         text = notation.write(value)
         return Bare(text) if implicit_tag(text) in ("int", "float") else text
@@ -112,9 +112,8 @@ class _Dumper(yaml.SafeDumper):
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     bends = misreading(Node(text, implicit_tag(text), raw=text))
-    is_odd = (
-        not text.isprintable()
-    )  # PyYAML writes some line ends (U+0085) in single quotes, where they fold into a space
+    # PyYAML writes some line ends (U+0085) in single quotes, where they fold into a space.
+    is_odd = not text.isprintable()
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if bends or is_odd else None)
 
 
@@ -123,7 +122,7 @@ def _bare(dumper: yaml.SafeDumper, text: Bare) -> yaml.ScalarNode:
 
 
 def _float(dumper: yaml.SafeDumper, value: float) -> yaml.ScalarNode:
-    text = plain_text(Decimal(repr(value)))
+    text = plain(Decimal(repr(value)))
     return dumper.represent_scalar("tag:yaml.org,2002:float", text if "." in text else f"{text}.0")
 
 

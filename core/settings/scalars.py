@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from core.notation import Notation, plain_number, plain_text
+from core.notation import Notation, plain, plain_number
 from core.settings.yaml_nodes import Node, escaped, meaning, misreading, shown
 
 T = TypeVar("T")
@@ -147,4 +147,4 @@ def _exact(bound: float) -> int | Decimal:
 def _shown_number(value: int | float | Decimal, notation: Notation | None) -> str:
     if notation is not None:
         return notation.write(int(value)) + notation.unit
-    return plain_text(value if isinstance(value, Decimal) else Decimal(repr(value)))
+    return plain(value if isinstance(value, Decimal) else Decimal(repr(value)))

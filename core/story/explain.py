@@ -15,7 +15,8 @@ from typing import Any
 import msgspec
 
 from core.exact import EIGHT_DECIMALS, MATH
-from core.report.plain_text import iso, plain, plain_float, printable
+from core.notation import plain
+from core.plain_text import iso, plain_float, printable
 from core.story.fill_words import BARS, ending_words, rule_words
 from core.story.order_story import Leg, Record, Step, Story, read_story
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from core import journal
 from core.errors import DataError, UsageError
-from core.report.plain_text import iso
+from core.plain_text import iso
 from core.saved_run import JOURNAL
 
 Record = dict[str, Any]

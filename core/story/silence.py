@@ -14,7 +14,7 @@ import numpy as np
 
 from core.events import OrderTriggered
 from core.orders import Order, OrderStatus
-from core.report.plain_text import plain_float
+from core.plain_text import plain_float
 from core.story.fill_words import EXPIRED
 from core.tape import DELETE, Column, Rows
 
