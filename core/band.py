@@ -7,7 +7,7 @@ filled differently decides differently, so each run goes its own way. `sim.band`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal, localcontext
 from typing import Any
 
@@ -124,7 +124,7 @@ def decode_band(text: bytes) -> BandResult:
     return msgspec.json.decode(text, type=BandResult)
 
 
-def _warnings(pnl: dict[str, Decimal], strategies: dict[str, dict[str, Decimal]], currency: str) -> Any:
+def _warnings(pnl: dict[str, Decimal], strategies: dict[str, dict[str, Decimal]], currency: str) -> Iterator[str]:
     """What a reader must not overlook: a result that the guess decides."""
     if _changes_sign(pnl):
         yield (

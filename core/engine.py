@@ -13,8 +13,9 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import msgspec
@@ -25,6 +26,10 @@ from core.events import Event, RunEnded, RunStarted
 from core.hosting.signals import BadSignal, read_answer
 from core.ports import Clock, Inbox
 from core.strategy_host import StrategyHost
+
+if TYPE_CHECKING:
+    from core.plan import Plan
+    from core.run_parts import RunParts
 
 HOST = "host"
 """Strategy name of wishes that the embedding program brings in by `Engine.signal`."""
@@ -58,12 +63,12 @@ class EngineParts:
     """Names a wish of the embedding program may use, to (venue, symbol)."""
     hear: Callable[[type[Event]], None]
     """Has this type of market data made into events; what is no market data needs no asking."""
+    run: RunParts
+    """Portfolio, orders, journal, recorder and so on."""
     tasks: list[Callable[[], Coroutine[Any, Any, None]]] = field(default_factory=list)
     """Rim tasks, children of the engine's task group."""
     endings: list[Callable[[], None]] = field(default_factory=list)
     """What has something to do when the run is over."""
-    run: Any = None
-    """`core.run_parts.RunParts`: portfolio, orders, journal, recorder and so on."""
 
 
 class Engine:
@@ -99,8 +104,8 @@ class Engine:
         return self.parts.clock
 
     @classmethod
-    def from_config(cls, config: Any, **parts: Any) -> Engine:
-        """An engine for a config (path or `Config`); see `core.compose.compose` for the parts that can be handed in."""
+    def from_config(cls, config: str | Path | Plan, **parts: Any) -> Engine:
+        """An engine for a config file or a plan; see `core.compose.compose` for the parts that can be handed in."""
         from core.compose import compose
 
         return compose(config, **parts)

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+INTERRUPTED = 130
+"""Exit code, as a shell gives it to a program that Ctrl-C ended."""
+
 
 class AnyclockError(Exception):
     """Root of everything this program raises on purpose; anything else is a bug of ours."""

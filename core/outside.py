@@ -23,5 +23,6 @@ class Outside:
     """Per venue: from a row's `ts` to when we hear it."""
     tasks: list[Callable[[], Coroutine[Any, Any, None]]] = field(default_factory=list)
     world: Any = None
+    """The simulated world, where there is one: for whoever compares the venue's books with ours."""
     books: BookProvider | None = None
     """Our own books by receipt time; None where no data has any."""

@@ -340,11 +340,6 @@ class Portfolio:
         """The assets that this run's symbols are priced in."""
         return {instrument.quote for instrument in self._instruments.values()}
 
-    @property
-    def holding(self) -> int:
-        """How many books are not flat."""
-        return sum(bool(book.qty) for book in self.books.values())
-
     def position(self, venue: str, symbol: str, strategy: str, position_side: PositionSide = "net") -> Position | None:
         """A strategy's own book; None where it never traded the symbol."""
         return self.books.get((venue, symbol, position_side, strategy))

@@ -14,9 +14,8 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from core.command_line.arguments import VERBS, check_run, parse_run, parse_verb, unknown_verb
-from core.errors import AnyclockError, DataError, InvariantBroken, UsageError
+from core.errors import INTERRUPTED, AnyclockError, DataError, InvariantBroken, UsageError
 
-INTERRUPTED = 130
 DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
 """What the operating system answers where a disk is full, over quota, over a limit, read-only or broken."""
 

@@ -24,6 +24,7 @@ from core.commands import (
     ProposeOrder,
     SubmitOrder,
 )
+from core.config import RiskSection, StrategySection
 from core.engine import HOST, EngineParts
 from core.equity_recorder import EquityRecorder
 from core.errors import DataError, UsageError
@@ -112,7 +113,7 @@ def build(
     working = WorkingOrders()
     fees = KnownFees(plan.instruments, outside.clock)
     margin = _margin(plan, portfolio, working, fees, start)
-    hosted = [_host(plan, entry, strategies, portfolio, working, margin) for entry in config.strategies]
+    hosted = [_hosted(plan, entry, strategies, portfolio, working, margin) for entry in config.strategies]
     heard = _heard(plan, hosted)
     prices = Prices(tapes, heard, portfolio.marks, outside.feed_ns)
     _mark_deposits(plan, portfolio, prices)
@@ -124,42 +125,41 @@ def build(
     host = StrategyHost(hosted, outside.clock, bus.publish, books=outside.books, unheard=prices.unheard, on_top=tops)
     recorder = _recorder(plan, outside, tapes, portfolio, prices, start)
     parts = RunParts(
-        plan,
-        bus,
-        outside.clock,
-        outside,
-        _journal(plan, outside.clock, tapes, portfolio, working, execution, journal_path),
-        working,
-        execution,
-        risk,
-        portfolio,
-        fees,
-        recorder,
-        Recording(working),
-        host,
-        prices,
-        [kind for kind in EVENTS if any(stream[2] == kind for stream in heard)],
-        tapes,
-        start,
-        end,
-        portfolio.cash(plan.currency) + recorder.deposited,
+        plan=plan,
+        bus=bus,
+        clock=outside.clock,
+        outside=outside,
+        journal=_journal(plan, outside.clock, tapes, portfolio, working, execution, journal_path),
+        working=working,
+        execution=execution,
+        risk=risk,
+        portfolio=portfolio,
+        fees=fees,
+        recorder=recorder,
+        recording=Recording(working),
+        host=host,
+        prices=prices,
+        heard_kinds=[kind for kind in EVENTS if any(stream[2] == kind for stream in heard)],
+        tapes=tapes,
+        start=start,
+        end=end,
+        initial_equity=portfolio.cash(plan.currency) + recorder.deposited,
     )
     _subscribe(parts)
     for stream in heard:
         outside.subscribe(*stream)
     _warm_up(parts, history)
-    endings = [parts.journal.close]
     return EngineParts(
-        config.run.name,
-        bus,
-        outside.inbox,
-        outside.clock,
-        host,
-        plan.names,
-        partial(_hear, parts),
-        outside.tasks,
-        endings,
-        parts,
+        name=config.run.name,
+        bus=bus,
+        inbox=outside.inbox,
+        clock=outside.clock,
+        host=host,
+        symbols=plan.names,
+        hear=partial(_hear, parts),
+        run=parts,
+        tasks=outside.tasks,
+        endings=[parts.journal.close],
     )
 
 
@@ -346,9 +346,9 @@ def _warm_up(parts: RunParts, history: list[Rows | None]) -> None:
             parts.host.warm_up(event)
 
 
-def _host(
+def _hosted(
     plan: Plan,
-    entry: Any,
+    entry: StrategySection,
     strategies: dict[str, Any],
     portfolio: Portfolio,
     working: WorkingOrders,
@@ -378,7 +378,7 @@ def _host(
     return HostedStrategy(made, spec, portfolio, working, margin)
 
 
-def _limits(section: Any) -> Limits:
+def _limits(section: RiskSection | None) -> Limits:
     if section is None:
         return Limits()
     return Limits(**{name: getattr(section, name) for name in Limits.__struct_fields__})

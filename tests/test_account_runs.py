@@ -48,7 +48,7 @@ async def test_a_position_is_liquidated_inside_a_bar_and_everybody_hears_of_it()
     assert done.events.index(expired) < done.events.index(event)
     assert event in heard
     assert done.run.portfolio.balances["binance-usdm", "USDT"] == D(4000)
-    assert done.run.portfolio.holding == 0
+    assert all(book.qty == 0 for book in done.run.portfolio.books.values())
     result = make_result(done.run)
     (trade,) = result.trades
     assert (trade["exit_reason"], D(trade["pnl"])) == ("liquidation", D(-6000))

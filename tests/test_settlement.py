@@ -305,7 +305,7 @@ def test_two_strategies_share_funding_and_liquidation_to_the_last_digit() -> Non
     venue.run(2 * MINUTE)
     ended = venue.of(PositionLiquidated)
     assert [(event.strategy, event.qty) for event in ended] == [("a", D(2)), ("b", D(1)), ("c", D("0.333"))]
-    assert venue.portfolio.holding == 0
+    assert all(book.qty == 0 for book in venue.portfolio.books.values())
     assert sum(event.realized_pnl for event in ended) == -D("13.33")
     venue.assert_ledgers_agree(netted=True)
 

@@ -21,7 +21,7 @@ from core.plain_text import printable
 from core.plan import Plan
 from core.report.band_text import render_band
 from core.report.manifest import fields_before
-from core.report.run_folder import MANIFEST, RunFolder
+from core.report.run_folder import MANIFEST, RunFolder, Status
 from core.saved_run import SavedRun
 
 RunOne = Callable[[Plan, argparse.Namespace, SavedRun], Ending]
@@ -103,7 +103,7 @@ def _machine(ending: BandEnding, result: BandResult) -> dict[str, Any]:
     }
 
 
-def _close(folder: RunFolder, saved: SavedRun, error: str, status: Any = "failed") -> None:
+def _close(folder: RunFolder, saved: SavedRun, error: str, status: Status = "failed") -> None:
     """The band is over early. Where no run has left a folder there is nothing to keep."""
     if saved.folder is None and not folder.manifest["runs"]:
         (folder.path / MANIFEST).unlink()

@@ -20,7 +20,7 @@ from core.account.told_brackets import told_brackets
 from core.command_line.progress import Progress, wants_lines
 from core.compose import cache_folder, market_data, read_plan
 from core.config import TapeKind
-from core.errors import DataError, UsageError
+from core.errors import INTERRUPTED, DataError, UsageError
 from core.notation import interval_ns, timestamp_ns
 from core.plain_text import iso_minute, iso_second, printable
 from core.ports import Downloaded, KeptHistory, ToldBrackets
@@ -29,7 +29,6 @@ from core.settings.scalars import advice, nearest
 
 KINDS: tuple[str, ...] = get_args(TapeKind)
 BARS = ("bars", "marks", "index")
-INTERRUPTED = 130
 REPAIR = "python -m core.run data repair"
 HOLES_SHOWN = 3
 Result = TypeVar("Result")

@@ -14,13 +14,12 @@ from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 from core.command_line.progress import ERASE
+from core.errors import INTERRUPTED
 
 if TYPE_CHECKING:
     from core.engine import Engine
 
 REASON = "interrupted"
-INTERRUPTED = 130
-"""Exit code, as a shell gives it to a program that Ctrl-C ended."""
 STOPPING = {
     "made": "stopping; again to stop at once",
     "running": "stopping after this event; again to stop at once",

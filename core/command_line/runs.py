@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from core.command_line.bands import run_members, tell_band
-from core.command_line.interruption import INTERRUPTED, Interruption
+from core.command_line.interruption import Interruption
 from core.command_line.progress import Progress, wants_lines
 from core.command_line.rare_collection import collected_seldom
 from core.compose import compose, read_plan, tape_time
 from core.ending import Ending
-from core.errors import AnyclockError, DataError, InvariantBroken, RiskHalt, StrategyError
+from core.engine import Engine
+from core.errors import INTERRUPTED, AnyclockError, DataError, InvariantBroken, RiskHalt, StrategyError
 from core.log import RUN, RunLog
 from core.plain_text import iso_second, printable
 from core.plan import Plan
@@ -28,6 +29,7 @@ from core.report.readable import render_summary
 from core.report.run_folder import Status
 from core.result import RunResult
 from core.risk import ACCOUNT
+from core.run_parts import RunParts
 from core.saved_run import SavedRun
 
 LOG = logging.getLogger(RUN)
@@ -90,7 +92,7 @@ async def _run(plan: Plan, options: argparse.Namespace, saved: SavedRun, progres
         return _ended(engine, saved, failure, interruption.ended)
 
 
-def _ended(engine: Any, saved: SavedRun, failure: BaseException | None, interrupted: bool) -> Ending:
+def _ended(engine: Engine, saved: SavedRun, failure: BaseException | None, interrupted: bool) -> Ending:
     """Write what there is and say how it ended."""
     place = saved.shown
     status: Status = "complete" if failure is None else "incomplete" if isinstance(failure, StrategyError) else "failed"
@@ -128,7 +130,7 @@ def _unwritten(place: Path | None, failure: BaseException | None, problem: DataE
     return Ending("failed", _code(failure), None, f"{also}{left}", failure)
 
 
-def _completed(run: Any, result: RunResult) -> Ending:
+def _completed(run: RunParts, result: RunResult) -> Ending:
     """A run that reached the end of its data, maybe with trading halted on the way."""
     if ACCOUNT in run.risk.halted:
         message = (

@@ -15,6 +15,7 @@ from core.hosting.position_state import PositionState
 from core.market.bar_aggregator import BarAggregator
 from core.market_view import MarketView, SymbolView
 from core.portfolio import Portfolio
+from core.ports import TimerHandle
 from core.working import WorkingOrders
 
 Input = Literal["view", "pandas", "dict"]
@@ -95,7 +96,7 @@ class HostedStrategy:
         """Close of the interval whose bars are coming in (`call: together`)."""
         self.begun = 0
         """Close of the newest interval of which a bar has come."""
-        self.timer: Any = None
+        self.timer: TimerHandle | None = None
         self.single = len(self.names) == 1
         self.speaks_of_all = not self.single and (spec.together or spec.timer_ns is not None)
         """Its answers mean no symbol by themselves: each must name its own."""

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from core.account.margin_needs import AccountMargin
 from core.events import PositionSide
+from core.orders import Order
 from core.portfolio import Portfolio, Position
 from core.working import WorkingOrders
 
@@ -182,7 +183,7 @@ class PositionState:
         return None if price is None else float(price)
 
     @property
-    def open_orders(self) -> list[Any]:
+    def open_orders(self) -> list[Order]:
         venue, symbol, strategy = self._key
         found = self._working.open_orders(venue, symbol, strategy)
         return [replace(order) for order in found if order.terms.position_side in self._sides]

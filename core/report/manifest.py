@@ -14,6 +14,7 @@ from core.orders import OrderStatus
 from core.plain_text import iso
 
 if TYPE_CHECKING:
+    from core.plan import Plan
     from core.run_parts import RunParts
     from core.tape import Rows
 
@@ -32,7 +33,7 @@ def versions() -> dict[str, str]:
     return found
 
 
-def fields_before(plan: Any, *, mode: str, argv: list[str]) -> dict[str, Any]:
+def fields_before(plan: Plan, *, mode: str, argv: list[str]) -> dict[str, Any]:
     """What is known before the first event."""
     return {
         "mode": mode,
