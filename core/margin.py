@@ -15,6 +15,7 @@ from typing import Protocol
 
 import msgspec
 
+from core.dated_rows import row_at
 from core.exact import MATH, ZERO
 from core.notation import Timestamp
 
@@ -106,14 +107,10 @@ def tiers_of(rows: Iterable[TierRow]) -> Tiers:
 
 
 def tiers_at(dated: Sequence[DatedTiers], at: int | None) -> Tiers:
-    """The brackets valid at `at` (int ns UTC): the newest of before, else the oldest known, which is then a guess.
-
-    None is a time without a date: the newest. Empty where none are known.
-    """
+    """The brackets valid at `at` (int ns UTC; None: the newest), as `row_at` chooses. Empty where none are known."""
     if not dated:
         return ()
-    valid = [row for row in dated if at is None or row.since <= at]
-    row = valid[-1] if valid else dated[0]
+    row = row_at(dated, at)
     tiers = tiers_of(row.tiers)
     if row.known_to is None:
         return tiers

@@ -12,6 +12,7 @@ import msgspec
 
 from core.account.collateral import DatedCollateral
 from core.account.fee_tables import VenueFees
+from core.dated_rows import row_at
 from core.events import TimeInForce
 from core.margin import DatedTiers
 from core.market.price_filters import PercentPrice, PriceLimit, PriceRange
@@ -99,8 +100,7 @@ class RateLimitRules(msgspec.Struct, frozen=True):
 
     def limits_at(self, at: int) -> DatedLimits:
         """Those valid at `at`; the oldest known ones before that."""
-        valid = [row for row in self.limits if row.since <= at]
-        return valid[-1] if valid else self.limits[0]
+        return row_at(self.limits, at)
 
 
 class SharedCollateralRules(msgspec.Struct, frozen=True):
@@ -237,5 +237,5 @@ class VenueRules(msgspec.Struct, frozen=True):
         known = self.instruments.get(symbol)
         if not known:
             return None, False
-        valid = [row for row in known if at is None or row.since <= at]
-        return (valid[-1], False) if valid else (known[0], True)
+        row = row_at(known, at)
+        return row, at is not None and row.since > at

@@ -21,6 +21,7 @@ from typing import Annotated, NamedTuple
 
 import msgspec
 
+from core.dated_rows import row_at
 from core.exact import MATH, ONE, ZERO
 from core.margin import Leg, Tiers, hedged_liquidation_price, scaled, tier_of
 from core.notation import Timestamp
@@ -95,14 +96,11 @@ def terms_of(ratios: CollateralRatios) -> CollateralTerms:
 
 
 def collateral_at(dated: Sequence[DatedCollateral], at: int | None) -> CollateralTerms | None:
-    """The terms valid at `at` (int ns UTC): the newest of before, else the oldest known, which is then a guess.
+    """The terms valid at `at` (int ns UTC; None: the newest), as `row_at` chooses.
 
-    None is a time without a date: the newest. Nothing where the venue does not take the asset.
+    None where the venue does not take the asset.
     """
-    if not dated:
-        return None
-    valid = [row for row in dated if at is None or row.since <= at]
-    return terms_of(valid[-1] if valid else dated[0])
+    return terms_of(row_at(dated, at)) if dated else None
 
 
 def counted(terms: CollateralTerms, equity: Decimal) -> Decimal:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
+from core.dated_rows import row_at
 from core.errors import UsageError
 from core.plain_text import iso, iso_second
 from core.plan import Plan, VenuePlan
@@ -49,9 +50,9 @@ def with_brackets(plan: Plan, told: Mapping[str, ToldBrackets], start: int) -> P
 def _dates(venue: VenuePlan, symbols: Sequence[str], told: ToldBrackets, start: int) -> Iterator[str]:
     """Of when each symbol's brackets are, as `core.margin.tiers_at` chooses them; without any, others say so."""
     for symbol in symbols:
-        dates = [row.since for row in venue.rules.brackets.get(symbol, ())]
-        before = [since for since in dates if since <= start]
-        for since in before[-1:] or dates[:1]:
+        rows = venue.rules.brackets.get(symbol)
+        if rows:
+            since = row_at(rows, start).since
             source = f"as {venue.rules.name} told them at" if symbol in told.tiers else "as stored, of"
-            guess = "" if before else f"; that they were the same on {iso(start)[:10]} is a guess"
+            guess = f"; that they were the same on {iso(start)[:10]} is a guess" if since > start else ""
             yield f"{symbol}: brackets {source} {iso_second(since)}{guess}"
