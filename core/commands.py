@@ -60,14 +60,3 @@ class AmendOrder(Approved, frozen=True, tag=True, gc=False):
 
 
 COMMANDS: tuple[type[Approved], ...] = (SubmitOrder, CancelOrder, AmendOrder)
-
-__all__ = [
-    "COMMANDS",
-    "AmendOrder",
-    "Approved",
-    "CancelOrder",
-    "ProposeAmend",
-    "ProposeCancel",
-    "ProposeOrder",
-    "SubmitOrder",
-]

@@ -27,7 +27,7 @@ from core.config import (
     read_config_text,
     resolved_yaml,
 )
-from core.errors import AnyclockError, ConfigError, DataError, Problem, UsageError
+from core.errors import AnyclockError, DataError, Problem, UsageError
 from core.instruments import Instrument, instrument_from
 from core.plan import Key, Plan, StreamPlan, VenuePlan
 from core.settings.account_assets import asset_remarks, prices_of
@@ -282,7 +282,7 @@ class _Reader:
     def _strategies(self, venues: list[str]) -> None:
         """Import every strategy's module now: a name that is wrong is a config problem, not a surprise later."""
         from core.hosting.hearing import problems
-        from core.strategy_host import load_strategy
+        from core.hosting.loading import load_strategy
 
         kinds = self._kinds(venues)
         for at, entry in enumerate(self.config.strategies):
@@ -465,12 +465,10 @@ def run_scenarios(paths: list[str], *, json: bool, out: Any, err: Any) -> int:
 
     from adapters.venues import load_rules
     from sim.scenario import run_files
-    from sim.scenarios.run import read_models, run_one
+    from sim.scenarios.run import run_one
+    from sim.scenarios.venue import read_models
 
     rules_of = cache(load_rules)
     return run_files(
         paths, json=json, out=out, err=err, run_one=lambda s: run_one(s, rules_of), read_models=read_models
     )
-
-
-__all__ = ["ConfigError", "assemble", "band_plans", "check", "compose", "instrument_of", "read_plan", "run_scenarios"]

@@ -18,8 +18,9 @@ from msgspec import Meta
 
 from core.account.collateral import CollateralRatios
 from core.errors import ConfigError, Problem
+from core.notation import Interval, Millis, Timestamp
 from core.settings.agreement import LEVERAGE_MAX, Mode, cross_checks
-from core.settings.decode import Interval, Millis, Timestamp, decode
+from core.settings.decode import decode
 from core.settings.encode import to_plain, to_yaml
 from core.settings.overrides import override
 from core.settings.scalars import INT_MAX

@@ -268,6 +268,3 @@ class EventStream:
             self._reader = (future, task)
             await future
         return self._waiting.popleft()
-
-
-__all__ = ["Engine", "EngineStatus", "EventStream"]

@@ -126,6 +126,3 @@ def _told(difference: Difference) -> list[str]:
         one, other = getattr(difference.backtest, name), getattr(difference.paper, name)
         lines.append(f"  differs in {name}: {one} in the backtest, {other} in paper")
     return lines
-
-
-__all__ = ["Difference", "ParityResult", "Recorded", "compare", "parity", "record", "run_parity"]

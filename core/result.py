@@ -188,6 +188,3 @@ def _equity_columns(record: RunRecord) -> dict[str, np.ndarray]:
         "leverage": np.divide(exposure, equity, out=np.full(len(equity), np.nan), where=equity > 0),
         "drawdown": drawdown_of(curve, float(record.initial_equity)),
     }
-
-
-__all__ = ["RunResult", "Table", "make_result", "write_result"]

@@ -52,6 +52,8 @@ from core.events import (
 )
 from core.execution import KEPT_EVENTS, ExecutionEngine
 from core.hosting.hearing import hearings
+from core.hosting.hosted_strategy import HostedStrategy, StrategySpec
+from core.hosting.loading import load_strategy
 from core.hosting.warm_up import past_events
 from core.ids import CountedIds
 from core.journal import Journal
@@ -64,7 +66,7 @@ from core.portfolio import Portfolio
 from core.ports import Clock
 from core.recording import Recording
 from core.risk import Limits, RiskEngine
-from core.strategy_host import EVENTS, HostedStrategy, StrategyHost, StrategySpec, load_strategy
+from core.strategy_host import EVENTS, StrategyHost
 from core.tape import Rows
 from core.working import WorkingOrders
 

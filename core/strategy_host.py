@@ -28,8 +28,7 @@ from core.events import (
 )
 from core.hosting.book_window import opener
 from core.hosting.fault import FAULTS, is_cancel_of_the_run, moment_of, place_of, text_of
-from core.hosting.hosted_strategy import HostedStrategy, StrategySpec
-from core.hosting.loading import load_strategy
+from core.hosting.hosted_strategy import HostedStrategy
 from core.hosting.signals import BadSignal, read_answer
 from core.ports import BookProvider, Clock
 
@@ -425,6 +424,3 @@ async def _in_time(answer: Awaitable[Any]) -> Any:
 
 def _nowhere(event: Any) -> None:
     """Where what is only handed on is kept."""
-
-
-__all__ = ["HostedStrategy", "StrategyHost", "StrategySpec", "load_strategy"]

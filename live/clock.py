@@ -104,6 +104,3 @@ class LiveClock:
         while timers and timers[0][2].canceled:
             heappop(timers)
         return timers[0][0] if timers and timers[0][0] <= self._last else NEVER
-
-
-__all__ = ["LiveClock", "Timer"]

@@ -86,6 +86,3 @@ def _openings(tape: Rows, number: int) -> Iterator[tuple[int, tuple[int, str, st
     for columns in tape.chunks(BATCH):
         for closes in columns["ts_venue"].tolist():
             yield closes - tape.interval_ns, key
-
-
-__all__ = ["TapedFeed"]

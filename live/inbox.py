@@ -114,6 +114,3 @@ def not_before(event: Event, ts: int) -> Event:
 
 def _stream(event: Any) -> Stream:
     return type(event), event.venue, event.symbol
-
-
-__all__ = ["CONFLATED", "MARKET_MAXIMUM", "LiveInbox", "not_before"]

@@ -80,6 +80,3 @@ def taped_outside(
         clock.run,
     ]
     return Outside(clock, inbox, door.subscribe, on_command, assumptions, feed_ns, tasks)
-
-
-__all__ = ["taped_outside"]

@@ -154,6 +154,3 @@ class ReportsUnderWay:
 
     def _next(self) -> int:
         return self._reports[0][0] if self._reports else NEVER
-
-
-__all__ = ["PaperVenue", "PushedVenue", "ReportsUnderWay"]

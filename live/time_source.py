@@ -257,6 +257,3 @@ class ScaledTime(JumpTime):
         if moment <= loop.time():
             return loop.call_soon(self._jump)
         return loop.call_at(moment, self._jump)
-
-
-__all__ = ["NEVER", "Alarm", "JumpTime", "Rank", "ScaledTime", "TimeSource", "WallTime"]

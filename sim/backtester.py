@@ -79,6 +79,3 @@ class Backtester:
                     saved.abandon(text)
             raise
         return make_result(engine.parts.run) if saved is None else saved.finish("complete", engine.parts.run)
-
-
-__all__ = ["Backtester"]

@@ -26,8 +26,9 @@ from sim.books.book_market import FINEST
 from sim.markets import PRESET_OF
 from sim.models import OPTIMISTIC_PRESET, PRESETS, Models, SimulationConfig, SymbolModels, choose
 from sim.models.bars import BarModel
+from sim.models.feed_latency import FeedDerivedLatency
 from sim.models.impact import NoImpact, SquareRootImpact
-from sim.models.latency import ConstantLatency, FeedDerivedLatency, LognormalLatency
+from sim.models.latency import ConstantLatency, LognormalLatency
 from sim.models.matching import CrossedModel, PrintModel
 from sim.models.queue import L3Queue, NoQueue, RiskAverseQueue
 from sim.models.spread import FixedSpread, NoSpread

@@ -58,6 +58,3 @@ class SimFeed:
             self.heard_until = self.batch[-1].ts
         self.batch = next(self._batches, [])
         self.next_ts = self.batch[0].ts if self.batch else INF
-
-
-__all__ = ["INF", "SimFeed"]

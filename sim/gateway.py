@@ -13,7 +13,8 @@ from core.commands import AmendOrder, Approved, CancelOrder, SubmitOrder
 from core.events import Event, OrderRejected
 from sim.exchange import ExecutionSimulator
 from sim.models.feed_latency import FeedDerivedLegs, FeedLeg
-from sim.models.latency import LatencyModel, Operation
+from sim.models.latency import LatencyModel
+from sim.models.legs import Operation
 from sim.venue_order import OwnerKeys, VenueOrder
 
 OPERATIONS: dict[type[Approved], Operation] = {SubmitOrder: "entry", CancelOrder: "cancel", AmendOrder: "amend"}

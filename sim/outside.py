@@ -29,7 +29,8 @@ from sim.ledger.contracts import account_for, said_of_contracts, settle
 from sim.ledger.fee_words import said_of_fees
 from sim.markets import books_over, market_of, preset_of
 from sim.models import PRESETS, Models, assumptions, choose
-from sim.models.latency import ConstantLatency, FeedDerivedLatency
+from sim.models.feed_latency import FeedDerivedLatency
+from sim.models.latency import ConstantLatency
 from sim.reference_prices import ReferencePrices
 from sim.world import World
 

@@ -17,8 +17,6 @@ from sim.scenarios.compare import ActualEvent, ActualState, Difference, compare
 from sim.scenarios.format import ModelsReader, Scenario, load_scenario
 from sim.scenarios.print import line_of, result_json, result_lines
 
-__all__ = ["Ran", "Scenario", "Writer", "run_files"]
-
 
 class Ran(msgspec.Struct, frozen=True):
     """What a scenario did, in the words of sections 7 and 8 of the scenario page."""

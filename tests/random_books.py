@@ -15,7 +15,8 @@ from adapters.venues import load_rules
 from sim.books import kernel
 from sim.scenario import Ran
 from sim.scenarios.format import read_scenario
-from sim.scenarios.run import read_models, run_one
+from sim.scenarios.run import run_one
+from sim.scenarios.venue import read_models
 
 Row = dict[str, Any]
 KINDS = ("depth", "quotes", "trades", "l3")

@@ -14,7 +14,8 @@ import pytest
 from account_oracle import Account, Oracle
 from adapters.venues import load_rules
 from sim.scenarios.format import read_scenario
-from sim.scenarios.run import read_models, run_one
+from sim.scenarios.run import run_one
+from sim.scenarios.venue import read_models
 
 D = Decimal
 RATES = [D("0.005"), D("0.01"), D("0.025")]

@@ -17,7 +17,8 @@ import pytest
 import recomputation as again
 from command_line import FILES, REPOSITORY
 from core.errors import ConfigError, StrategyError, UsageError
-from core.result import RunResult, Table, write_result
+from core.report.table import Table
+from core.result import RunResult, write_result
 from core.tape import Tape
 from sim.backtester import Backtester
 

@@ -24,9 +24,10 @@ from sim.band import band_of
 from sim.models import SimulationConfig, SymbolModels
 from sim.models.bars import BarModel
 from sim.models.impact import NoImpact, SquareRootImpact
-from sim.models.latency import ConstantLatency, RecordedLatency
+from sim.models.latency import ConstantLatency
 from sim.models.matching import CrossedModel
 from sim.models.queue import L3Queue, NoQueue, PowerQueue, RiskAverseQueue
+from sim.models.recorded_latency import RecordedLatency
 from sim.models.spread import FixedSpread, NoSpread
 from tick_run import depth, tick_plan, ticks
 from tiny_run import Script, flat, plan_of

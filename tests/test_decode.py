@@ -16,7 +16,8 @@ from hypothesis import strategies as some
 from msgspec import Meta
 
 from core.errors import Problem
-from core.settings.decode import Interval, Millis, NonNegativeMillis, Timestamp, decode
+from core.notation import Interval, Millis, NonNegativeMillis, Timestamp
+from core.settings.decode import decode
 from core.settings.encode import to_plain, to_yaml
 from core.settings.yaml_nodes import parse, read
 

@@ -19,7 +19,8 @@ from sim.models.queue import Log2Queue, LogQueue, Power2Queue, Power3Queue, Powe
 from sim.scenario import Ran
 from sim.scenarios.format import load_scenario
 from sim.scenarios.print import result_json
-from sim.scenarios.run import read_models, run_one
+from sim.scenarios.run import run_one
+from sim.scenarios.venue import read_models
 
 SCENARIOS = Path(__file__).parent / "scenarios"
 rules_of = cache(load_rules)

@@ -14,7 +14,8 @@ from sim.bars.trailing import Trail
 from sim.marks import mark_path
 from sim.marks.mark_path import NEVER, PriceTrack, track_of
 from sim.scenarios.format import read_scenario
-from sim.scenarios.run import read_models, run_one
+from sim.scenarios.run import run_one
+from sim.scenarios.venue import read_models
 from test_settlement import marks
 
 D = Decimal

@@ -24,8 +24,10 @@ from sim.bars.push_cursor import PushCursor
 from sim.feed_legs import FeedLegs
 from sim.gateway import Line
 from sim.models import BARS_PRESET, NOTHING, OPTIMISTIC_PRESET, SimulationConfig, assumptions, choose
+from sim.models.feed_latency import FeedDerivedLatency
 from sim.models.impact import NoImpact, SquareRootImpact
-from sim.models.latency import ConstantLatency, FeedDerivedLatency, LognormalLatency, NoLatency, RecordedLatency
+from sim.models.latency import ConstantLatency, LognormalLatency, NoLatency
+from sim.models.recorded_latency import RecordedLatency
 from sim.models.spread import FixedSpread, NoSpread
 from tiny_run import IDEAL, MINUTE, START, Row, Script, Shelf, flat, plan_of, run_of, tape_of
 

@@ -9,7 +9,7 @@ import pytest
 from core.errors import ConfigError, Problem
 from core.settings.yaml_nodes import Node
 from sim.scenarios.format import load_scenario, read_scenario
-from sim.scenarios.run import read_models as models_reader
+from sim.scenarios.venue import read_models as models_reader
 
 SMALLEST = """\
 name: the smallest scenario

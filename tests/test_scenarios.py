@@ -25,8 +25,9 @@ from sim.scenarios.compare import compare, compare_events
 from sim.scenarios.expected import ExpectedEvent
 from sim.scenarios.format import load_scenario, read_scenario
 from sim.scenarios.invariants import Witness
-from sim.scenarios.run import read_models, run_one
+from sim.scenarios.run import run_one
 from sim.scenarios.values import Exact, Wanted
+from sim.scenarios.venue import read_models
 from sim.venue_order import VenueOrder
 
 D = Decimal

@@ -20,7 +20,7 @@ from core.events import (
     StrategyFailed,
     TradingHalted,
 )
-from core.strategy_host import load_strategy
+from core.hosting.loading import load_strategy
 from tiny_run import MINUTE, SECOND, START, Row, Script, flat, plan_of, run_of
 
 RISING = flat(*[str(100 + n) for n in range(10)])

@@ -11,7 +11,8 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from core.errors import Problem
-from core.settings.decode import Interval, Timestamp, value_of
+from core.notation import Interval, Timestamp
+from core.settings.decode import value_of
 from core.settings.scalars import nearest
 from core.settings.yaml_nodes import Node
 

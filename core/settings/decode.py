@@ -21,7 +21,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 import msgspec
 
 from core.errors import Problem
-from core.notation import NOTATIONS, Interval, Millis, NonNegativeMillis, Notation, Timestamp
+from core.notation import NOTATIONS, Notation
 from core.settings.scalars import READERS, advice, choice_of, float_of, int_of, named, nearest, out_of_bounds, text_of
 from core.settings.yaml_nodes import REFUSED, Node, escaped, meaning, shown, step_text
 
@@ -324,19 +324,3 @@ def unwrapped(kind: Any) -> tuple[Any, tuple[Any, ...]]:
 def _wrong(node: Node, expected: str, problems: list[Problem]) -> _Failed:
     problems.append(Problem(node.line, node.path, f"expected {expected}, found {shown(node)}"))
     return FAILED
-
-
-__all__ = [
-    "FAILED",
-    "Interval",
-    "Millis",
-    "NonNegativeMillis",
-    "Timestamp",
-    "decode",
-    "expectation",
-    "fields_of",
-    "nearest",
-    "out_of_bounds",
-    "unwrapped",
-    "value_of",
-]

@@ -54,6 +54,3 @@ class _Newest:
                 self._read += 1
                 behind = 1
             yield self._kept[-behind]
-
-
-__all__ = ["ChunkShelf"]

@@ -478,6 +478,3 @@ class Settlement:
 
 def _known(tracks: Mapping[str, PriceTrack | None]) -> dict[str, PriceTrack]:
     return {name: track for name, track in tracks.items() if track is not None}
-
-
-__all__ = ["AdlRow", "SettledSymbol", "Settlement"]

@@ -17,11 +17,12 @@ from core.venue_rules import VenueRules
 from sim.models.bars import BarModel
 from sim.models.fees import FeeModel
 from sim.models.impact import ImpactModel, NoImpact, SquareRootImpact
-from sim.models.latency import ConstantLatency, LatencyModel, LognormalLatency, NoLatency, RecordedLatency
+from sim.models.latency import ConstantLatency, LatencyModel, LognormalLatency, NoLatency
 from sim.models.margin import FundingModel, MarginModel
 from sim.models.matching import CrossedModel, OverlayModel, PrintModel, SelfTradeModel, TriggerModel
 from sim.models.queue import AnyQueue, NoQueue, PowerQueue
 from sim.models.rate_limits import RateLimitModel, VenueRateLimits
+from sim.models.recorded_latency import RecordedLatency
 from sim.models.spread import FixedSpread, NoSpread, SpreadModel
 
 

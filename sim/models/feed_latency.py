@@ -9,7 +9,7 @@ from typing import Annotated
 
 import msgspec
 
-from core.settings.decode import Millis
+from core.notation import Millis
 from sim.models.legs import Legs, Operation
 
 Multiplier = Annotated[Decimal, msgspec.Meta(ge=0, le=1_000)]

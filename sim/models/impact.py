@@ -8,7 +8,7 @@ from typing import Annotated
 
 import msgspec
 
-from core.settings.decode import NonNegativeMillis
+from core.notation import NonNegativeMillis
 
 PositiveNumber = Annotated[Decimal, msgspec.Meta(gt=0, le=10**18)]
 Day = tuple[float, float]

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import msgspec
 
-from core.settings.decode import NonNegativeMillis
+from core.notation import NonNegativeMillis
 from sim.models.feed_latency import FeedDerivedLatency
 from sim.models.legs import Legs, Operation
 from sim.models.recorded_latency import RecordedLatency
@@ -131,15 +131,3 @@ class _LognormalLegs(Legs):
 
     def _draw(self, median: int) -> int:
         return int(median * math.exp(self._sigma * self._rng.gauss(0.0, 1.0)))
-
-
-__all__ = [
-    "ConstantLatency",
-    "FeedDerivedLatency",
-    "LatencyModel",
-    "Legs",
-    "LognormalLatency",
-    "NoLatency",
-    "Operation",
-    "RecordedLatency",
-]

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from core.events import SelfTrade
-from core.settings.decode import NonNegativeMillis
+from core.notation import NonNegativeMillis
 
 Share = Annotated[Decimal, msgspec.Meta(gt=0, le=1)]
 

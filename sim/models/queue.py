@@ -10,7 +10,7 @@ from typing import Annotated
 
 import msgspec
 
-from core.settings.decode import NonNegativeMillis
+from core.notation import NonNegativeMillis
 from sim.books import kernel_queues, kernel_state
 
 Exponent = Annotated[float, msgspec.Meta(gt=0, le=16)]

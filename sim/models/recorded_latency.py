@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from core.errors import DataError
-from core.settings.decode import NonNegativeMillis
+from core.notation import NonNegativeMillis
 from sim.models.legs import Legs, Operation
 
 Row = tuple[float, float, float]

@@ -93,6 +93,3 @@ def _grid(steps: Sequence[Step], least: Sequence[Decimal | None], most: Sequence
     low = max((bound for bound in least if bound is not None), default=unit)
     high = min((bound for bound in most if bound is not None), default=INFINITE)
     return Grid(max(low, unit), high, unit)
-
-
-__all__ = ["ClearBounds"]

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from core.errors import Problem
-from core.settings.decode import nearest
+from core.settings.scalars import nearest
 from core.settings.yaml_nodes import Node
 
 LINEAR = ("binance-usdm", "bybit-linear")

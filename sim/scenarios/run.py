@@ -29,7 +29,7 @@ from core.venue_rules import VenueRules
 from sim.books import kernel
 from sim.books.book_market import BookMarket
 from sim.gateway import Line
-from sim.models.latency import Operation
+from sim.models.legs import Operation
 from sim.scenario import Ran
 from sim.scenarios.account import last_settlement, settle_asset
 from sim.scenarios.bars import feed_legs_of, last_price, tape_of
@@ -38,15 +38,13 @@ from sim.scenarios.compare import ActualEvent, ActualState
 from sim.scenarios.format import LIMIT_TYPES, Request, Scenario, Submit
 from sim.scenarios.invariants import Witness
 from sim.scenarios.state import account_event_of, account_state, event_of, orders_of
-from sim.scenarios.venue import models_of, read_models, venue_of
+from sim.scenarios.venue import models_of, venue_of
 from sim.venue_order import VenueOrder
 
 OPERATIONS: dict[str, Operation] = {"submit": "entry", "amend": "amend", "cancel": "cancel", "cancel_all": "cancel"}
 """Kind of a request to the leg of the latency model it travels."""
 STRATEGY = "scenario"
 SIDE: PositionSide = "net"
-
-__all__ = ["read_models", "run_one"]
 
 
 def run_one(scenario: Scenario, rules_of: Callable[[str], VenueRules], functions: Any = kernel) -> Ran:

@@ -11,7 +11,8 @@ from typing import Any, Protocol
 from random_books import rules_of
 from sim.scenario import Ran
 from sim.scenarios.format import read_scenario
-from sim.scenarios.run import read_models, run_one
+from sim.scenarios.run import run_one
+from sim.scenarios.venue import read_models
 
 Event = dict[str, Any]
 SHOWN = ("engine_at", "order", "event", "price", "qty", "rule", "leaves", "reason", "code")
