@@ -9,8 +9,6 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
-import numpy as np
-
 from core.account.collateral import PricedSymbol, asset_prices, collateral_at, terms_of
 from core.errors import DataError
 from core.instruments import Instrument, decimals_of
@@ -29,6 +27,7 @@ from sim.models import Models
 from sim.scenarios.format import Scenario
 from sim.scenarios.market import HeldSpec, InstrumentSpec, PositionSpec
 from sim.scenarios.tape import FundingRow, TapeRow
+from sim.scenarios.tape_columns import mantissa, tape_of_columns
 
 ZERO = Decimal(0)
 INTEREST = Decimal("0.0001")
@@ -36,7 +35,6 @@ INTEREST = Decimal("0.0001")
 OWNER = ("scenario", "main")
 """Strategy and session of what was held before time began."""
 PRICES = ("open", "high", "low", "close")
-MANTISSA_MAX = 2**63 - 1
 
 
 def account_of(
@@ -210,8 +208,8 @@ def _prices(scenario: Scenario, symbol: str, kind: Kind, rows: list[TapeRow]) ->
         columns["ts_venue"].append(scenario.start + row.at + interval)
         columns["ts"].append(scenario.start + max(row.at + interval, row.received_at or row.at))
         for name, price in zip(PRICES, four, strict=True):
-            columns[name].append(_mantissa(symbol, row, price, scale))
-    return _tape(scenario, symbol, kind, columns, price_scale=scale, size_scale=0, interval=interval)
+            columns[name].append(mantissa(symbol, row, price, scale))
+    return tape_of_columns(scenario, symbol, kind, columns, price_scale=scale, size_scale=0, interval_ns=interval)
 
 
 def _funding(
@@ -226,10 +224,10 @@ def _funding(
     columns: dict[str, list[int]] = {
         "ts_venue": [scenario.start + row.at for row, _ in found],
         "ts": [scenario.start + (row.at if row.received_at is None else row.received_at) for row, _ in found],
-        "rate": [_mantissa(symbol, row, rate, size_scale) for (row, _), rate in zip(found, rates, strict=True)],
-        "mark": [_mantissa(symbol, row, mark, price_scale) for (row, _), mark in zip(found, marks, strict=True)],
+        "rate": [mantissa(symbol, row, rate, size_scale) for (row, _), rate in zip(found, rates, strict=True)],
+        "mark": [mantissa(symbol, row, mark, price_scale) for (row, _), mark in zip(found, marks, strict=True)],
     }
-    return _tape(scenario, symbol, "funding", columns, price_scale=price_scale, size_scale=size_scale, interval=0)
+    return tape_of_columns(scenario, symbol, "funding", columns, price_scale=price_scale, size_scale=size_scale)
 
 
 def _rate(row: FundingRow, at: int, spec: InstrumentSpec, rules: VenueRules) -> Decimal:
@@ -253,35 +251,3 @@ def _four(row: Any) -> tuple[Decimal, ...]:
 
 def _decimals(rate: Decimal) -> int:
     return decimals_of(abs(rate)) if rate else 0
-
-
-def _mantissa(symbol: str, row: TapeRow, value: Decimal, scale: int) -> int:
-    mantissa = int(value.scaleb(scale))
-    if abs(mantissa) > MANTISSA_MAX:
-        raise DataError(
-            f"the {row.kind} of {symbol} at {row.at / 1e6:g} ms holds {value:f}, which with {scale} decimals does not "
-            "fit the tape; expected fewer digits"
-        )
-    return mantissa
-
-
-def _tape(
-    scenario: Scenario,
-    symbol: str,
-    kind: Kind,
-    columns: dict[str, list[int]],
-    *,
-    price_scale: int,
-    size_scale: int,
-    interval: int,
-) -> Tape:
-    return Tape(
-        kind=kind,
-        venue=scenario.venue,
-        symbol=symbol,
-        columns={name: np.array(values, dtype=np.int64) for name, values in columns.items()},
-        price_scale=price_scale,
-        size_scale=size_scale,
-        interval_ns=interval,
-        source=scenario.file,
-    )

@@ -18,8 +18,8 @@ from sim.feed_legs import FeedLegs
 from sim.models.bars import PathKind, path_of
 from sim.scenarios.format import Scenario
 from sim.scenarios.tape import TapeRow
+from sim.scenarios.tape_columns import mantissa, tape_of_columns
 
-MANTISSA_MAX = 2**63 - 1
 EMPTY_INTERVAL_NS = 60_000_000_000
 """Of a symbol without bars; nothing depends on it."""
 PRICES = ("open", "high", "low", "close")
@@ -37,17 +37,10 @@ def tape_of(scenario: Scenario, symbol: str) -> Tape:
         columns["ts_venue"].append(scenario.start + row.at + interval)
         columns["ts"].append(scenario.start + (row.at + interval if row.received_at is None else row.received_at))
         for name in PRICES:
-            columns[name].append(_mantissa(symbol, row, getattr(row.bar, name), price_scale))
-        columns["volume"].append(_mantissa(symbol, row, row.bar.volume, size_scale))
-    return Tape(
-        kind="bars",
-        venue=scenario.venue,
-        symbol=symbol,
-        columns={name: np.array(values, dtype=np.int64) for name, values in columns.items()},
-        price_scale=price_scale,
-        size_scale=size_scale,
-        interval_ns=interval,
-        source=scenario.file,
+            columns[name].append(mantissa(symbol, row, getattr(row.bar, name), price_scale))
+        columns["volume"].append(mantissa(symbol, row, row.bar.volume, size_scale))
+    return tape_of_columns(
+        scenario, symbol, "bars", columns, price_scale=price_scale, size_scale=size_scale, interval_ns=interval
     )
 
 
@@ -99,13 +92,3 @@ def _opened(row: TapeRow) -> int:
 
 def _prices(row: TapeRow) -> list[Decimal]:
     return [getattr(row.bar, name) for name in PRICES]
-
-
-def _mantissa(symbol: str, row: TapeRow, value: Decimal, scale: int) -> int:
-    mantissa = int(value.scaleb(scale))
-    if mantissa > MANTISSA_MAX:
-        raise DataError(
-            f"the bar of {symbol} at {row.at / 1e6:g} ms holds {value:f}, which with {scale} decimals does not fit the "
-            f"tape; expected fewer digits"
-        )
-    return mantissa

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from core.errors import DataError
 from core.instruments import decimals_of
 from core.tape import ADD, BLOCK, COLUMNS, DELETE, INSURANCE, LAST, MODIFY, RPI, SNAPSHOT, Kind, Tape
 from sim.books.book_market import BookMarket
@@ -16,12 +15,12 @@ from sim.books.book_rows import CODES
 from sim.books.kernel_state import TRADE, Rows
 from sim.scenarios.format import Scenario
 from sim.scenarios.tape import TapeRow
+from sim.scenarios.tape_columns import mantissa, tape_of_columns
 
 KINDS: dict[str, Kind] = {"depth": "depth", "quote": "quotes", "trade": "trades", "l3": "l3"}
 """Keys of a tape row to kinds of tapes."""
 SIDES = {"buy": 1, "sell": -1, None: 0}
 ACTIONS = {"add": ADD, "modify": MODIFY, "delete": DELETE}
-MANTISSA_MAX = 2**62
 Values = list[tuple[Any, ...]]
 
 
@@ -73,16 +72,8 @@ def _tape(scenario: Scenario, symbol: str, kind: Kind, feed_ns: int) -> Tape:
         columns["ts"].append(scenario.start + _received(row, feed_ns))
         for name, value in zip(COLUMNS[kind][2:], fields, strict=True):
             scale = price_scale if name.endswith("price") else size_scale if name.endswith("size") else 0
-            columns[name].append(_mantissa(symbol, row, Decimal(value), scale))
-    return Tape(
-        kind=kind,
-        venue=scenario.venue,
-        symbol=symbol,
-        columns={name: np.array(column, dtype=np.int64) for name, column in columns.items()},
-        price_scale=price_scale,
-        size_scale=size_scale,
-        source=scenario.file,
-    )
+            columns[name].append(mantissa(symbol, row, Decimal(value), scale))
+    return tape_of_columns(scenario, symbol, kind, columns, price_scale=price_scale, size_scale=size_scale)
 
 
 def _received(row: TapeRow, feed_ns: int) -> int:
@@ -144,16 +135,6 @@ def _orders(rows: list[TapeRow]) -> tuple[list[Decimal], list[Decimal], Values]:
         sizes.append(size)
         values.append((row, price, size, SIDES[order.side], ACTIONS[order.action], number, LAST))
     return prices, sizes, values
-
-
-def _mantissa(symbol: str, row: TapeRow, value: Decimal, scale: int) -> int:
-    mantissa = int(value.scaleb(scale))
-    if mantissa > MANTISSA_MAX:
-        raise DataError(
-            f"the {row.kind} row of {symbol} at {row.at / 1e6:g} ms holds {value:f}, which with {scale} decimals does "
-            "not fit the tape; expected fewer digits"
-        )
-    return mantissa
 
 
 def books_state(markets: Iterable[Any], at: int) -> dict[str, Any]:
