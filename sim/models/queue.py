@@ -38,49 +38,41 @@ class QueueModel(msgspec.Struct, frozen=True, tag_field="kind", kw_only=True):
         return f"queue: {self.words}"
 
 
-class PowerQueue(QueueModel, frozen=True, tag="power", kw_only=True):
+class ExponentQueue(QueueModel, frozen=True, kw_only=True):
+    """A law with an exponent."""
+
+    n: Exponent = 2.0
+
+    @property
+    def exponent(self) -> float:
+        return self.n
+
+    def sentence(self) -> str:
+        return f"queue: {self.words}, n = {self.n:g}"
+
+
+class PowerQueue(ExponentQueue, frozen=True, tag="power", kw_only=True):
     """P = B^n / (B^n + A^n). Assumes: the farther back, the more is canceled. Source: F4; hftbacktest's PowerProb.
 
     Fails when: whole queues are pulled at once, as before news.
     """
 
-    n: Exponent = 2.0
     code = kernel_state.PROB_POWER
-
-    @property
-    def exponent(self) -> float:
-        return self.n
-
-    def sentence(self) -> str:
-        return f"queue: power, share of cancels behind us B^n / (B^n + A^n), n = {self.n:g}"
+    words = "power, share of cancels behind us B^n / (B^n + A^n)"
 
 
-class Power2Queue(QueueModel, frozen=True, tag="power2", kw_only=True):
+class Power2Queue(ExponentQueue, frozen=True, tag="power2", kw_only=True):
     """P = B^n / (A + B)^n: fewer cancels behind us than `power` says, so we move up faster."""
 
-    n: Exponent = 2.0
     code = kernel_state.PROB_POWER2
-
-    @property
-    def exponent(self) -> float:
-        return self.n
-
-    def sentence(self) -> str:
-        return f"queue: power2, share of cancels behind us B^n / (A + B)^n, n = {self.n:g}"
+    words = "power2, share of cancels behind us B^n / (A + B)^n"
 
 
-class Power3Queue(QueueModel, frozen=True, tag="power3", kw_only=True):
+class Power3Queue(ExponentQueue, frozen=True, tag="power3", kw_only=True):
     """P = 1 - (A / (A + B))^n: more cancels behind us than `power2`."""
 
-    n: Exponent = 2.0
     code = kernel_state.PROB_POWER3
-
-    @property
-    def exponent(self) -> float:
-        return self.n
-
-    def sentence(self) -> str:
-        return f"queue: power3, share of cancels behind us 1 - (A / (A + B))^n, n = {self.n:g}"
+    words = "power3, share of cancels behind us 1 - (A / (A + B))^n"
 
 
 class LogQueue(QueueModel, frozen=True, tag="log", kw_only=True):
