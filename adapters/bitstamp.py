@@ -13,7 +13,7 @@ import numpy as np
 
 from adapters.csv_table import gathered, headed, read_blocks
 from adapters.decimals import Column
-from adapters.ticks import Ticks, tick_tape
+from adapters.ticks import Ticks, tick_tape, trade_ticks
 from adapters.trade_ids import named_twice
 from core.tape import ADD, DELETE, LAST, MODIFY, SNAPSHOT, Kind, Tape
 
@@ -120,16 +120,7 @@ def _trades(path: Path) -> Ticks:
         },
         need=TRADES,
     )
-    ticks = Ticks(
-        str(path),
-        rows.others["line"],
-        rows.others["time"],
-        rows.others["receipt"],
-        {"price": rows.numbers["price"]},
-        {"size": rows.numbers["size"]},
-        {"side": rows.others["side"]},
-    )
-    return ticks.once(named_twice(rows.others["id"]))
+    return trade_ticks(path, rows).once(named_twice(rows.others["id"]))
 
 
 READERS: dict[str, Callable[[Path], Ticks]] = {"l3": _orders, "trades": _trades}

@@ -14,7 +14,7 @@ from adapters.fetch import Fetched
 from adapters.routes import Ask, DumpSpan
 from adapters.rows_tape import empty_tape, rows_tape
 from core.moments import DAY_NS
-from core.tape import Tape, gaps_within
+from core.tape import Tape, gaps_within, in_memory
 
 
 def bars_by_day(
@@ -83,16 +83,5 @@ def within(tape: Tape, span: DumpSpan, *, source: str, notes: tuple[str, ...]) -
         columns = {name: column[mine] for name, column in columns.items()}
         gaps = gaps_within(gaps, span.since, span.until)
         notes = (*notes, *([f"{strays} rows of other days in the dump are left out"] if strays else []))
-    kept = Tape(
-        kind=tape.kind,
-        venue=tape.venue,
-        symbol=tape.symbol,
-        columns=columns,
-        price_scale=tape.price_scale,
-        size_scale=tape.size_scale,
-        interval_ns=tape.interval_ns,
-        source=source,
-        gaps=gaps,
-        notes=(*notes, *tape.notes),
-    )
+    kept = in_memory(tape, columns, gaps, source=source, notes=(*notes, *tape.notes))
     return Fetched(kept, span.since, span.until)

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import reduce
+from pathlib import Path
 
 import msgspec
 import numpy as np
 
 from adapters.columns import stamp
+from adapters.csv_table import Gathered
 from adapters.decimals import BadCell, Column, Decimals, from_strings, reduced
 from adapters.receipt_clock import FEED_NS, Astray, OutOfOrder, received
 from core.errors import DataError
@@ -114,6 +116,21 @@ class Ticks(msgspec.Struct):
     def noted(self, *notes: str) -> Ticks:
         """The same with more notes."""
         return msgspec.structs.replace(self, notes=(*self.notes, *notes))
+
+
+def trade_ticks(path: Path, rows: Gathered, **codes: Column) -> Ticks:
+    """Trades as a table has them: columns `line`, `time`, `price`, `size`, `side`, and `receipt` where somebody noted
+    it; `codes` are more of their kind."""
+    others = rows.others
+    return Ticks(
+        str(path),
+        others["line"],
+        others["time"],
+        others.get("receipt"),
+        {"price": rows.numbers["price"]},
+        {"size": rows.numbers["size"]},
+        {"side": others["side"], **codes},
+    )
 
 
 def bad_row(

@@ -15,7 +15,7 @@ import numpy as np
 from adapters.columns import Origin
 from adapters.csv_table import Block, Layout, gathered, read_blocks, separator_of
 from adapters.decimals import Column
-from adapters.ticks import Ticks, aggressor, tick_tape
+from adapters.ticks import aggressor, tick_tape, trade_ticks
 from adapters.trade_ids import named_twice
 from core.errors import DataError
 from core.tape import Kind, Tape
@@ -61,15 +61,7 @@ def read_trades(
     if len(found) > 1:
         shown = b", ".join(found[:8]).decode("utf-8", "replace")
         raise DataError(f"{path}: holds trades of {shown}; expected one symbol a file; split it")
-    ticks = Ticks(
-        str(path),
-        rows.others["line"],
-        rows.others["time"],
-        None,
-        {"price": rows.numbers["price"]},
-        {"size": rows.numbers["size"]},
-        {"side": rows.others["side"]},
-    )
+    ticks = trade_ticks(path, rows)
     ids = rows.others["id"]
     if ids[0]:
         ticks = ticks.once(named_twice(ids))

@@ -212,33 +212,12 @@ class Tape:
         low, high = self._bounds(start, end)
         if low == 0 and high == len(self):
             return self
-        return Tape(
-            kind=self.kind,
-            venue=self.venue,
-            symbol=self.symbol,
-            columns={name: column[low:high].copy() for name, column in self.columns.items()},
-            price_scale=self.price_scale,
-            size_scale=self.size_scale,
-            interval_ns=self.interval_ns,
-            source=self.source,
-            gaps=gaps_within(self.gaps, start, end),
-            notes=self.notes,
-        )
+        columns = {name: column[low:high].copy() for name, column in self.columns.items()}
+        return in_memory(self, columns, gaps_within(self.gaps, start, end))
 
     def at_venue(self, venue: str) -> Tape:
         """The same rows under another venue name."""
-        return Tape(
-            kind=self.kind,
-            venue=venue,
-            symbol=self.symbol,
-            columns=self.columns,
-            price_scale=self.price_scale,
-            size_scale=self.size_scale,
-            interval_ns=self.interval_ns,
-            source=self.source,
-            gaps=self.gaps,
-            notes=self.notes,
-        )
+        return in_memory(self, self.columns, self.gaps, venue=venue)
 
     def _bounds(self, start: int | None, end: int | None) -> tuple[int, int]:
         by_close = self.interval_ns > 0
@@ -256,19 +235,27 @@ class Tape:
         return self.columns[name][start:stop] / 10.0**scale
 
 
-def in_memory(rows: Rows, columns: dict[str, Column], gaps: Sequence[Gap]) -> Tape:
-    """A tape that says of itself what `rows` do, but for its gaps, with these columns."""
+def in_memory(
+    rows: Rows,
+    columns: dict[str, Column],
+    gaps: Sequence[Gap],
+    *,
+    venue: str | None = None,
+    source: str | None = None,
+    notes: Sequence[str] | None = None,
+) -> Tape:
+    """A tape with these columns and gaps that says of itself what `rows` do; None: that too."""
     return Tape(
         kind=rows.kind,
-        venue=rows.venue,
+        venue=rows.venue if venue is None else venue,
         symbol=rows.symbol,
         columns=columns,
         price_scale=rows.price_scale,
         size_scale=rows.size_scale,
         interval_ns=rows.interval_ns,
-        source=rows.source,
+        source=rows.source if source is None else source,
         gaps=tuple(gaps),
-        notes=rows.notes,
+        notes=rows.notes if notes is None else tuple(notes),
     )
 
 

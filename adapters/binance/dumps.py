@@ -20,7 +20,7 @@ from adapters.columns import Origin
 from adapters.csv_table import Block, Layout, gathered, headed, read_blocks, separator_of
 from adapters.decimals import Column
 from adapters.depth_rows import DepthRows
-from adapters.ticks import Ticks, aggressor, tick_tape
+from adapters.ticks import Ticks, aggressor, tick_tape, trade_ticks
 from adapters.trade_ids import numbered
 from core.errors import DataError
 from core.moments import DAY_NS
@@ -138,17 +138,8 @@ def _trade_ticks(path: Path, blocks: Iterator[Block]) -> Ticks:
         need=tuple(NAMES),
     )
     seen = numbered(rows.others["id"], rows.others["time"])
-    ticks = Ticks(
-        str(path),
-        rows.others["line"],
-        rows.others["time"],
-        None,
-        {"price": rows.numbers["price"]},
-        {"size": rows.numbers["size"]},
-        {"side": rows.others["side"]},
-        seen.gaps,
-        seen.notes,
-    )
+    ticks = trade_ticks(path, rows).noted(*seen.notes)
+    ticks.gaps = seen.gaps
     return ticks.taken(seen.keep)
 
 

@@ -14,7 +14,7 @@ from adapters import wrapped
 from adapters.columns import Origin
 from adapters.csv_table import Block, fields_of, gathered, headed, read_blocks
 from adapters.decimals import Column
-from adapters.ticks import Ticks, tick_tape
+from adapters.ticks import tick_tape, trade_ticks
 from adapters.trade_ids import named_twice
 from core.errors import DataError
 from core.tape import RPI, Kind, Tape
@@ -41,15 +41,7 @@ def read_dump(path: Path, kind: Kind, *, venue: str, symbol: str, feed_ns: int) 
         },
         need=("timestamp", "side", name),
     )
-    ticks = Ticks(
-        str(path),
-        rows.others["line"],
-        rows.others["time"],
-        None,
-        {"price": rows.numbers["price"]},
-        {"size": rows.numbers["size"]},
-        {"side": rows.others["side"], "flags": np.where(rows.others["rpi"] == 1, RPI, 0).astype(np.int8)},
-    )
+    ticks = trade_ticks(path, rows, flags=np.where(rows.others["rpi"] == 1, RPI, 0).astype(np.int8))
     mine = rows.others["mine"]
     if not mine.any():
         raise DataError(f"{path}: holds no trades of {symbol}; expected that symbol; change `symbol` or `path`")
