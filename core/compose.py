@@ -180,8 +180,7 @@ class _Reader:
         written = node.child("brackets")
         if written is None:
             return None
-        # A union, as the sources of rows below are.
-        source: Brackets | None = decode(written, Brackets, self.problems)  # type: ignore[arg-type]
+        source: Brackets | None = decode(written, Brackets, self.problems)
         if source is None:
             return None
         try:
@@ -253,8 +252,7 @@ class _Reader:
 
         streams: list[StreamPlan] = []
         for at, entry in enumerate(self.config.data):
-            # A union of structs is as good as a struct to `decode`; the type checker has no name for that.
-            source: Source | None = decode(entry.source, Source, self.problems)  # type: ignore[arg-type]
+            source: Source | None = decode(entry.source, Source, self.problems)
             venue = venues.get(entry.venue or next(iter(venues), ""))
             if source is None or venue is None or (entry.kind == "bars" and entry.interval is None):
                 continue

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from enum import Enum
 from functools import cache
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, overload
 
 import msgspec
 
@@ -39,11 +39,19 @@ FAILED = _Failed.FAILED
 """Instead of a value whose problem was written down; None is a value."""
 
 
-def decode(node: Node, cls: type[T], problems: list[Problem]) -> T | None:
-    """`node` as a `cls`. Appends every problem found; the result counts only where none were.
+@overload
+def decode(node: Node, cls: type[T], problems: list[Problem]) -> T | None: ...
 
-    None where no value could be made. A struct with an unknown key is still returned, so that the checks around it
-    run and their problems are told in the same list.
+
+@overload
+def decode(node: Node, cls: types.UnionType, problems: list[Problem]) -> Any: ...
+
+
+def decode(node: Node, cls: Any, problems: list[Problem]) -> Any:
+    """`node` as a `cls`, a struct or a union of structs. Appends every problem found.
+
+    The result counts only where none were, and is None where no value could be made. A struct with an unknown key is
+    still returned, so that the checks around it run and their problems are told in the same list.
     """
     value = value_of(node, cls, problems)
     return None if value is FAILED else value
