@@ -254,7 +254,7 @@ async def everywhere(venue: Loopback, folder: Path) -> AsyncIterator[Callable[[]
     site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=self_signed(folder))
     await site.start()
     assert site._server is not None
-    port = site._server.sockets[0].getsockname()[1]  # type: ignore[attr-defined]
+    port = site._server.sockets[0].getsockname()[1]
 
     def session() -> aiohttp.ClientSession:
         sessions.append(

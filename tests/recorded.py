@@ -32,8 +32,8 @@ def first_lines(path: Path, count: int) -> list[bytes]:
 
 def read(path: Path, kind: Kind, symbol: str, *, venue: str = "test", interval_ns: int = 0, **options: object) -> Tape:
     """A tape through the door that a config uses."""
-    source = FileSource(path=str(path), **options)  # type: ignore[arg-type]
-    return source.open(venue=venue, symbol=symbol, kind=kind, interval_ns=interval_ns).read()  # type: ignore[attr-defined, no-any-return]
+    source = FileSource(path=str(path), **options)
+    return source.open(venue=venue, symbol=symbol, kind=kind, interval_ns=interval_ns).read()
 
 
 def texts(tape: Tape, name: str) -> list[str]:

@@ -95,7 +95,7 @@ def test_in_cross_margin_what_is_not_realized_counts_at_mark() -> None:
     account.open_position(LINEAR, D(2), D(100))
     free = [account.free("USDT")]
     for mark in ("90", "120"):
-        account.mark_of = lambda symbol, mark=mark: D(mark)  # type: ignore[misc]
+        account.mark_of = lambda symbol, mark=mark: D(mark)
         free.append(account.free("USDT"))
     assert free == [D(960), D(944), D(992)]
 

@@ -89,7 +89,7 @@ def test_hedge_mode_on_spot_is_refused_and_on_contracts_is_not() -> None:
 
 def venue_account(**more: object) -> VenueAccount:
     given = {"leverage": {"": D(10)}, "terms": {"X": ContractTerms(TIERS)}, **more}
-    return VenueAccount("linear", {"USDT": D(100000)}, **given)  # type: ignore[arg-type]
+    return VenueAccount("linear", {"USDT": D(100000)}, **given)
 
 
 def test_modes_are_switched_while_nothing_is_held_and_refused_while_something_is() -> None:

@@ -121,7 +121,7 @@ def test_every_run_has_a_strategy_of_its_own_and_the_tape_is_read_once() -> None
 
         async def load(self, progress: Any = None) -> Rows:
             read.append(1)
-            return await self._source.load(progress)  # type: ignore[no-any-return]
+            return await self._source.load(progress)
 
     streams = [msgspec.structs.replace(stream, source=Counted(stream.source)) for stream in plan.streams]
 

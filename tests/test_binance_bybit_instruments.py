@@ -58,7 +58,7 @@ async def test_every_fetched_instrument_is_a_section_of_a_config(venue: str) -> 
     found = await fetched(venue)
     text = to_yaml({symbol: {k: v for k, v in to_plain(row).items() if k != "since"} for symbol, row in found.items()})
     problems: list[Problem] = []
-    written = decode(parse(text, "x"), dict[str, InstrumentSpec], problems)  # type: ignore[arg-type]
+    written = decode(parse(text, "x"), dict[str, InstrumentSpec], problems)
     assert problems == [] and written is not None and len(written) == len(found) > 100
     for symbol, row in found.items():
         for name in row.__struct_fields__[1:]:

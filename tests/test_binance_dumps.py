@@ -339,7 +339,7 @@ def ranges(venue: Loopback, seen: list[str]) -> Loopback:
             seen.append(request.headers.get("Range", ""))
         return real(request, path)
 
-    venue._file = file  # type: ignore[method-assign]
+    venue._file = file
     return venue
 
 
@@ -362,7 +362,7 @@ async def test_a_broken_download_goes_on_where_it_broke(tmp_path: Path) -> None:
 
 async def test_a_later_run_resumes_what_an_earlier_one_left(tmp_path: Path) -> None:
     """With a checksum the part survives the process, and only the rest is asked for."""
-    venue, seen = with_file(), []  # type: ignore[var-annotated]
+    venue, seen = with_file(), []
     (tmp_path / "x.zip.part").write_bytes(BODY[:123_456])
     async with downloads(ranges(venue, seen), tmp_path) as (files, at, _):
         found = await files.checked(at("/d/x.zip"), at("/d/x.zip.CHECKSUM"))

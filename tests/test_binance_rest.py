@@ -181,7 +181,7 @@ async def test_mark_prices_over_rest_are_the_recorded_answers() -> None:
     venue.rows["/fapi/v1/markPriceKlines"] = venue.rows["/fapi/v1/indexPriceKlines"] = rows
     start, end = rows[0][0] * MS, (rows[-1][6] + 1) * MS
     for kind, key in (("marks", "symbol"), ("index", "pair")):
-        tape = await load(venue, kind, "BTCUSDT", start, end, interval_ns=HOUR)  # type: ignore[arg-type]
+        tape = await load(venue, kind, "BTCUSDT", start, end, interval_ns=HOUR)
         assert "volume" not in tape.columns and tape.kind == kind
         assert [float(text) for text in texts(tape, "close")] == [float(row[4]) for row in rows]
         assert ((tape.columns["ts_venue"] - HOUR) // MS).tolist() == [row[0] for row in rows]

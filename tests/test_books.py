@@ -241,7 +241,7 @@ def test_a_tape_walked_twice_is_read_once_while_the_second_cursor_is_not_too_far
     """20 chunks of one row. Who falls further behind than what is kept reads all of them for himself."""
     tape = Counting(tape_of("depth", "S", [(at, at) for at in range(20)], random.Random(1)))
     shelf = ChunkShelf()
-    first, second = shelf.chunks(tape, 1), shelf.chunks(tape, 1)  # type: ignore[arg-type]
+    first, second = shelf.chunks(tape, 1), shelf.chunks(tape, 1)
     ahead = [int(next(first)["ts"][0]) for _ in range(behind)]
     followed = []
     for chunk in second:

@@ -170,4 +170,4 @@ async def test_a_place_that_rests_hears_nothing_and_keeps_its_order() -> None:
 async def test_an_event_is_frozen() -> None:
     """No handler can change what the next one sees."""
     with pytest.raises(AttributeError):
-        timer("a").name = "b"  # type: ignore[misc]
+        timer("a").name = "b"

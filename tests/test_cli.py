@@ -427,7 +427,7 @@ def test_scenario_and_parity_hand_over_what_was_asked(anyclock: CommandLine, mon
         return 1
 
     parity = types.ModuleType("core.parity")
-    parity.run_parity = lambda config, sets: (0, f"{config} {sets}")  # type: ignore[attr-defined]
+    parity.run_parity = lambda config, sets: (0, f"{config} {sets}")
     monkeypatch.setattr("core.compose.run_scenarios", scenarios)
     monkeypatch.setitem(sys.modules, "core.parity", parity)
     done = anyclock("scenario", "a.yaml", "b", "--json")

@@ -121,7 +121,7 @@ def test_the_example_of_the_design_is_read_with_exact_numbers_and_defaults() -> 
 def test_sections_of_other_rooms_stay_nodes_with_their_lines() -> None:
     config = load_config_text(GOOD)
     assert config.simulation is not None
-    entry = config.simulation.child("latency").child("entry_ms")  # type: ignore[union-attr]
+    entry = config.simulation.child("latency").child("entry_ms")
     assert isinstance(entry, Node)
     assert (entry.value, entry.line, entry.path) == ("125", 8, "$.simulation.latency.entry_ms")
     assert config.data[0].source.line == 6
@@ -371,7 +371,7 @@ def test_set_replaces_makes_and_appends() -> None:
     assert config.report.equity_interval == 300 * 10**9
     assert config.strategies[0].params["qty"] == "0.02"
     assert config.strategies[0].symbols == ["BTCUSDT", "ETHUSDT"]
-    assert config.instruments["A.B"].value["tick"].value == "0.5"  # type: ignore[index,union-attr,call-overload]
+    assert config.instruments["A.B"].value["tick"].value == "0.5"
     assert config.risk.max_leverage is None
 
 
@@ -464,4 +464,4 @@ def test_a_config_cannot_be_changed() -> None:
     config = load_config_text(GOOD)
     assert isinstance(config, Config)
     with pytest.raises(AttributeError):
-        config.file = "other"  # type: ignore[misc]
+        config.file = "other"

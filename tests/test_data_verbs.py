@@ -321,7 +321,7 @@ def test_exported_bars_are_read_again_as_the_same_bars(cli: CommandLine, venue: 
         done = cli("data", "export", *BARS, *part, "--out", name)
         assert done.out == f"wrote {name}: 113 rows from 2025-05-04T09:00Z\n"
         source = FileSource(path=name).open(venue="fake", symbol="X", kind="bars", interval_ns=MINUTE)
-        tape = source.read()  # type: ignore[attr-defined]
+        tape = source.read()
         assert rows_in(tape) == rows_in(expected) and tape.gaps == expected.gaps
 
 

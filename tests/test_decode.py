@@ -349,7 +349,7 @@ def test_a_check_of_a_struct_is_told_at_the_line_of_its_key() -> None:
     [
         Holder(),
         Holder(model=SquareRoot(Decimal("0.50"), 1), rows=[Fixed(Decimal("-0.1"))], absent=3),
-        Holder(model=Homemade(1e-9)),  # type: ignore[arg-type]
+        Holder(model=Homemade(1e-9)),
     ],
 )
 def test_a_struct_survives_writing_and_reading(value: Holder) -> None:

@@ -111,8 +111,8 @@ async def test_a_run_says_when_it_starts_and_why_it_ends() -> None:
         stream = engine.events(RunStarted, RunEnded)
         await engine.run()
         started, ended = [event async for event in stream]
-    assert (started.ts, started.run) == (START, "tiny")  # type: ignore[attr-defined]
-    assert (ended.ts, ended.reason) == (START + 10 * MINUTE, "end of data")  # type: ignore[attr-defined]
+    assert (started.ts, started.run) == (START, "tiny")
+    assert (ended.ts, ended.reason) == (START + 10 * MINUTE, "end of data")
 
 
 async def test_a_stop_ends_the_run_after_the_event_in_hand() -> None:
@@ -128,7 +128,7 @@ async def test_a_stop_ends_the_run_after_the_event_in_hand() -> None:
         await engine.run()
         await mine
         (ended,) = [event async for event in ends]
-    assert len(script.calls) == 2 and (ended.reason, ended.ts) == ("seen enough", START + 150 * SECOND)  # type: ignore[attr-defined]
+    assert len(script.calls) == 2 and (ended.reason, ended.ts) == ("seen enough", START + 150 * SECOND)
 
 
 async def test_stopping_an_engine_that_never_ran_returns() -> None:
@@ -234,7 +234,7 @@ async def test_a_task_that_ends_in_any_way_holds_time_no_longer(end: str) -> Non
         if end == "raises":
             raise ValueError("mine")
         if end == "is canceled":
-            asyncio.current_task().cancel()  # type: ignore[union-attr]
+            asyncio.current_task().cancel()
             await asyncio.sleep(0)
 
     async with engine_of(plan_of(TEN), s=Script()) as engine:

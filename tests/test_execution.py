@@ -245,7 +245,7 @@ def test_the_deadline_of_an_order_that_is_over_does_nothing() -> None:
     desk = Desk(gtd=False)
     desk.fill(desk.order(GTD).id)
     desk.told.clear()
-    desk.engine.on_timer(desk.clock.pop_timer().event)  # type: ignore[arg-type]
+    desk.engine.on_timer(desk.clock.pop_timer().event)
     assert desk.told == []
 
 

@@ -34,8 +34,8 @@ time,open,high,low,close,volume
 
 
 def load(path: Path, *, interval: int = MINUTE, **options: object) -> Tape:
-    source = FileSource(path=str(path), **options)  # type: ignore[arg-type]
-    return source.open(venue="test", symbol="X", interval_ns=interval).read()  # type: ignore[attr-defined]
+    source = FileSource(path=str(path), **options)
+    return source.open(venue="test", symbol="X", interval_ns=interval).read()
 
 
 def written(folder: Path, text: str | bytes, name: str = "x.csv") -> Path:
@@ -418,7 +418,7 @@ def test_no_damage_to_a_text_file_gets_past_as_anything_but_a_data_error(
 
 def decoded(text: str) -> tuple[object, list[Problem]]:
     problems: list[Problem] = []
-    value = decode(parse(text, "x.yaml"), Source, problems)  # type: ignore[arg-type]
+    value = decode(parse(text, "x.yaml"), Source, problems)
     return value, problems
 
 

@@ -119,7 +119,7 @@ def test_with_it_and_without_it_every_order_has_the_same_answer(
 ) -> None:
     """The same story twice: as it is, and with every order judged by the exact checks."""
     with_sum, exact = (Desk(limits, own, terms, kind, taker) for _ in range(2))
-    exact.risk._headroom.is_ample = lambda *_: False  # type: ignore[method-assign]
+    exact.risk._headroom.is_ample = lambda *_: False
     for what, strategy, symbol, side, qty, price in steps:
         if what == "price":
             for desk in (with_sum, exact):

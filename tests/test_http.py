@@ -153,7 +153,7 @@ async def test_a_session_of_the_host_stays_open_and_one_of_ours_does_not() -> No
 class Waiting:
     """A session with one answer, `{}`, that comes when it is told to."""
 
-    status, headers = 200, {}  # type: ignore[var-annotated]
+    status, headers = 200, {}
 
     def __init__(self) -> None:
         self.answered = asyncio.get_running_loop().create_future()
@@ -177,7 +177,7 @@ class Waiting:
 async def test_a_cancel_that_comes_with_the_answer_is_not_swallowed(turns: int) -> None:
     """However many turns of the loop lie between the two, a reader that was not through yet is canceled."""
     session = Waiting()
-    task = asyncio.create_task(JsonReader(session).get_json("https://a.example/x"))  # type: ignore[arg-type]
+    task = asyncio.create_task(JsonReader(session).get_json("https://a.example/x"))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     session.answered.set_result(None)

@@ -66,7 +66,7 @@ def test_before_the_first_row_nothing_is_ahead() -> None:
 def test_a_row_that_is_not_known_yet_is_not_ahead() -> None:
     """Paper mode reveals rows one at a time: the extremes are those of the known ones."""
     columns = tuple(np.array(column) for column in ([100, 100], [110, 900], [90, 20], [100, 100]))
-    prices = PriceTrack(np.array([0, MINUTE]), columns, interval_ns=MINUTE, scale=0)  # type: ignore[arg-type]
+    prices = PriceTrack(np.array([0, MINUTE]), columns, interval_ns=MINUTE, scale=0)
     prices.count = 1
     found = prices.worst_ahead(1, 0)
     assert found is not None
@@ -91,7 +91,7 @@ def test_a_position_bears_the_marks_on_this_side_of_its_liquidation_price(
     """Two ways to say the same (venues.md section 8): balance + unrealized > maintenance, and mark above (below) LP."""
     terms = {"X": ContractTerms(BTC)}
     account = VenueAccount(
-        "linear", {"USDT": D(100_000)}, leverage={"": D(leverage)}, margin_mode=mode, terms=terms  # type: ignore[arg-type]
+        "linear", {"USDT": D(100_000)}, leverage={"": D(leverage)}, margin_mode=mode, terms=terms
     )  # fmt: skip
     symbol = Instrument("v", "X", D("0.1"), D("0.001"), "X", "USDT")
     account.open_position(symbol, D(steps) / 1000, D(entry))
@@ -105,7 +105,7 @@ def test_on_the_worst_path_the_price_is_that_of_what_is_held_now_whoever_looked_
     """100, 130, 70, 100: a short meets the high after a third of the bar, a long the low, whichever was asked first."""
     held = [-1]
     columns = tuple(np.array([price]) for price in (100, 130, 70, 100))
-    prices = PriceTrack(np.array([0]), columns, interval_ns=MINUTE, scale=0, path="worst", held=lambda: held[0])  # type: ignore[arg-type]
+    prices = PriceTrack(np.array([0]), columns, interval_ns=MINUTE, scale=0, path="worst", held=lambda: held[0])
     assert prices.at(MINUTE // 3) == 130
     held[0] = 1
     assert prices.at(MINUTE // 3) == 70

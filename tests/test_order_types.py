@@ -81,7 +81,7 @@ async def test_legs_may_be_distances_from_what_was_paid_and_one_is_enough(
     wish: dict[str, Any], stop: str | None, target: str | None
 ) -> None:
     done = await played(flat(*["100"] * 4), {"side": "buy", "qty": 1, **wish})
-    legs = {o.terms.type: str(o.terms.trigger_price.normalize()) for o in orders(done, emulated="bracket")[1:]}  # type: ignore[union-attr]
+    legs = {o.terms.type: str(o.terms.trigger_price.normalize()) for o in orders(done, emulated="bracket")[1:]}
     named = {"stop_market": stop, "take_profit_market": target}
     assert legs == {kind: price for kind, price in named.items() if price is not None}
 

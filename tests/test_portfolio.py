@@ -190,11 +190,11 @@ def test_a_fill_tells_position_balance_and_the_end_of_a_position_in_that_order()
     ledger = Ledger().take(fill("buy", "1", "100", fee="0.1"), fill("sell", "1", "103", fee="0.1"))
     assert [type(e) for e in ledger.told] == [PositionChanged, BalanceChanged] * 2 + [PositionClosed]
     opened, paid, closed, earned, over = ledger.told
-    assert (opened.qty, opened.cost, opened.realized_pnl) == (D(1), D(100), D(0))  # type: ignore[attr-defined]
-    assert (paid.delta, paid.total) == (D("-0.1"), D("999.9"))  # type: ignore[attr-defined]
-    assert (closed.qty, closed.cost, closed.realized_pnl) == (D(0), D(0), D(3))  # type: ignore[attr-defined]
-    assert (earned.delta, earned.total) == (D("2.9"), D("1002.8"))  # type: ignore[attr-defined]
-    assert over.realized_pnl == D(3)  # type: ignore[attr-defined]
+    assert (opened.qty, opened.cost, opened.realized_pnl) == (D(1), D(100), D(0))
+    assert (paid.delta, paid.total) == (D("-0.1"), D("999.9"))
+    assert (closed.qty, closed.cost, closed.realized_pnl) == (D(0), D(0), D(3))
+    assert (earned.delta, earned.total) == (D("2.9"), D("1002.8"))
+    assert over.realized_pnl == D(3)
 
 
 def test_funding_moves_the_wallet_and_the_book_it_belongs_to() -> None:

@@ -349,7 +349,7 @@ OHLC = "time,open,high,low,close\n2025-01-01,1,1,1,1\n"
 )  # fmt: skip
 def test_each_kind_of_bad_file_is_told_with_its_line(tmp_path: Path, kind: str, text: str, why: str) -> None:
     with pytest.raises(DataError, match=f"made.csv: .*{why}|made.csv: {why}"):
-        read(write(tmp_path, text), kind, "X")  # type: ignore[arg-type]
+        read(write(tmp_path, text), kind, "X")
 
 
 @pytest.fixture(scope="module")
@@ -387,7 +387,7 @@ def test_spoiled_bytes_give_a_tape_or_a_data_error_and_nothing_else(
     path = tmp_path_factory.mktemp("spoiled") / name
     path.write_bytes(bytes(spoiled[: data.draw(st.integers(1, len(spoiled)))]))
     try:
-        tape = read(path, kind, "X")  # type: ignore[arg-type]
+        tape = read(path, kind, "X")
     except DataError as error:
         assert name in str(error)
     else:

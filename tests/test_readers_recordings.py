@@ -100,7 +100,7 @@ def test_a_recorder_whose_clock_was_behind_is_moved_by_one_constant_for_all_stre
 def test_the_smallest_feed_leg_after_the_move_is_the_one_asked_for(tmp_path: Path) -> None:
     path = part(tmp_path, "leg", first_lines(recorded(USDM), 3_000))
     source = FileSource(path=str(path))
-    tape = source.open(venue="v", symbol="BTCUSDT", kind="quotes", feed_ns=7_000_000).read()  # type: ignore[attr-defined]
+    tape = source.open(venue="v", symbol="BTCUSDT", kind="quotes", feed_ns=7_000_000).read()
     assert int((tape.columns["ts"] - tape.columns["ts_venue"]).min()) == 7_000_000
 
 

@@ -245,15 +245,15 @@ def _order(**changes: Any) -> VenueOrder:
 
 def _fill(price: str = "100", qty: str = "1", at: int = 6, heard: int = 7, leaves: str = "1") -> OrderFilled:
     what = ("f", "buy", D(price), D(qty), "maker", "bar", D(0), "USDT", D(price), D(leaves), "t", 0, 0)
-    return OrderFilled(heard, at, *KEYS, "a", *what)  # type: ignore[arg-type]
+    return OrderFilled(heard, at, *KEYS, "a", *what)
 
 
 def _canceled(at: int = 8) -> OrderCanceled:
-    return OrderCanceled(at, at, *KEYS, "a", "request")  # type: ignore[arg-type]
+    return OrderCanceled(at, at, *KEYS, "a", "request")
 
 
 def _accepted(at: int) -> OrderAccepted:
-    return OrderAccepted(at, at, *KEYS, "a", "a")  # type: ignore[arg-type]
+    return OrderAccepted(at, at, *KEYS, "a", "a")
 
 
 @pytest.mark.parametrize(

@@ -296,7 +296,7 @@ def test_two_strategies_share_funding_and_liquidation_to_the_last_digit() -> Non
     venue = Venue({"X": {"bars": flat_bars(1000), "mark": track_of(marks((0, 1000), (2 * MINUTE, 800))),
                          "funding": funding}})  # fmt: skip
     for name, side, qty in (("a", "buy", "2"), ("b", "sell", "1"), ("c", "buy", "0.333")):
-        venue.order(1, "X", side, qty, strategy=name)  # type: ignore[arg-type]
+        venue.order(1, "X", side, qty, strategy=name)
     venue.run(MINUTE)
     paid = venue.of(FundingPaid)
     # 1.333 x 100 x 0.000123 = 0.0163959

@@ -32,9 +32,9 @@ def minutes(*which: int, close: str = "10.25") -> str:
 
 
 def read_all(path: str | list[str], kind: Kind = "bars", *, symbol: str = "X", **options: object) -> Rows:
-    source = FileSource(path=path, **options)  # type: ignore[arg-type]
+    source = FileSource(path=path, **options)
     opened = source.open(venue="test", symbol=symbol, kind=kind, interval_ns=MINUTE if kind == "bars" else 0)
-    return opened.read()  # type: ignore[attr-defined, no-any-return]
+    return opened.read()
 
 
 def opens(tape: Rows) -> list[int]:

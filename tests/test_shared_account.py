@@ -64,7 +64,7 @@ def wild(chance: random.Random) -> list[Row]:
         prices = [price, *(price * chance.uniform(0.93, 1.07) for _ in range(3))]
         opened, closed = prices[1], prices[2]
         edges = (opened, max(prices[1:]), min(prices[1:]), closed)
-        rows.append((*(f"{value:.2f}" for value in edges), "1000"))  # type: ignore[arg-type]
+        rows.append((*(f"{value:.2f}" for value in edges), "1000"))
         price = closed
     return rows
 

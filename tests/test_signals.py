@@ -77,7 +77,7 @@ GOOD: list[tuple[Any, list[Signal]]] = [
     (MappingProxyType({"side": "buy", "qty": 1}), [wish(side="buy", qty=D(1))]),
     (UserDict({"side": "buy", "qty": 1}), [wish(side="buy", qty=D(1))]),
     (Signal(side="buy", qty=D(1)), [wish(side="buy", qty=D(1))]),
-    (Signal(side="buy", qty=2.5), [wish(side="buy", qty=D("2.5"))]),  # type: ignore[arg-type]
+    (Signal(side="buy", qty=2.5), [wish(side="buy", qty=D("2.5"))]),
     (Signal(symbol="ETHUSDT", close=True), [wish(symbol="ETHUSDT", close=True)]),
     (Signal(target=D(0)), [wish(target=D(0))]),
     # What a strategy says of time, name and venue is not its to say.

@@ -48,7 +48,7 @@ class Watcher(Script):
     ],
 )
 async def test_the_first_call_comes_with_the_warmups_last_bar(config: str, own: int | None, first: int) -> None:
-    watcher = Watcher(warmup=own)  # type: ignore[arg-type]
+    watcher = Watcher(warmup=own)
     done = await run_of(plan_of({"X": RISING}, strategies=(config,)), s=watcher)
     at, _, closes, _ = watcher.seen[0]
     assert at == first * MINUTE and closes == [100.0 + n for n in range(first)]

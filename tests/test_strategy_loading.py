@@ -91,7 +91,7 @@ def test_a_name_that_nearly_fits_is_told_how_to_write_it(
 
 async def test_an_object_that_is_handed_in_is_checked_too() -> None:
     with pytest.raises(UsageError, match="strategy s: warmup is 'ten', expected 0 to 1,000,000"):
-        await run_of(plan_of({"X": flat("100")}), s=Script(warmup="ten"))  # type: ignore[arg-type]
+        await run_of(plan_of({"X": flat("100")}), s=Script(warmup="ten"))
 
 
 class Flexible:

@@ -80,7 +80,7 @@ def on_disk(folder: Path, tape: Tape) -> StoredTape:
 
 
 async def result_of(*tapes: Rows, simulation: str, run: str = "", strategy: str = "s, timer: 250ms") -> Any:
-    plan = tick_plan(*tapes, simulation=simulation, strategy=strategy, run=run)  # type: ignore[arg-type]
+    plan = tick_plan(*tapes, simulation=simulation, strategy=strategy, run=run)
     async with compose(plan, strategies={"s": Quoter()}) as engine:
         await engine.run()
         run_parts = engine.parts.run

@@ -22,8 +22,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def made(*, symbol: str = "BTCUSDT", seed: int = 7, interval: int = MINUTE, **options: object) -> Tape:
-    source = SyntheticSource(**options)  # type: ignore[arg-type]
-    return source.open(venue="test", symbol=symbol, interval_ns=interval, seed=seed).make()  # type: ignore[attr-defined]
+    source = SyntheticSource(**options)
+    return source.open(venue="test", symbol=symbol, interval_ns=interval, seed=seed).make()
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def test_seed_and_symbol_make_the_market_unless_the_source_names_its_own(month: 
     assert not np.array_equal(made(symbol="ETHUSDT").columns["close"], month.columns["close"])
     own = SyntheticSource(days=1, seed=3)
     closes = [
-        own.open(venue="test", symbol=symbol, interval_ns=MINUTE, seed=run).make().columns["close"]  # type: ignore[attr-defined]
+        own.open(venue="test", symbol=symbol, interval_ns=MINUTE, seed=run).make().columns["close"]
         for symbol, run in (("BTCUSDT", 1), ("ETHUSDT", 2))
     ]
     assert np.array_equal(*closes)

@@ -76,7 +76,7 @@ def test_a_message_that_a_chunk_cuts_is_put_together(rows: int, monkeypatch: pyt
     whole = decoded(tape)
     monkeypatch.setattr(tape_events, "BATCH", rows)
     assert decoded(tape) == whole
-    assert [len(update.bids) + len(update.asks) for update in whole] == [3, 3, 3]  # type: ignore[attr-defined]
+    assert [len(update.bids) + len(update.asks) for update in whole] == [3, 3, 3]
 
 
 def test_what_builds_the_book_that_a_run_begins_with_is_heard_as_it_begins() -> None:

@@ -32,7 +32,8 @@ data:
 strategies:
   - {{name: ema, class: "strategies.ema_cross:EmaCross", symbols: [BTCUSDT], params: {{fast: 2, slow: 4, qty: "0.01"}}}}
 """
-WITH_KEY = "{{name: binance-usdm, brackets: {{kind: binance, base_url: '{url}', api_key: env:A_KEY, api_secret: env:A_SECRET}}}}"  # noqa: E501
+CREDENTIALS = "api_key: env:A_KEY, api_secret: env:A_SECRET"
+WITH_KEY = f"{{{{name: binance-usdm, brackets: {{{{kind: binance, base_url: '{{url}}', {CREDENTIALS}}}}}}}}}"
 WITHOUT = "{{name: binance-usdm, brackets: {{kind: binance, base_url: '{url}'}}}}"
 BYBIT = "{{name: bybit-linear, brackets: {{kind: bybit, base_url: '{url}'}}}}"
 TWO = told("BTCUSDT", (0, 500, 0.004, 50, 0), (500, 1_000_000, 0.01, 20, 3))
