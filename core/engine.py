@@ -13,9 +13,10 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
+from decimal import localcontext
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 import msgspec
@@ -23,6 +24,7 @@ import msgspec
 from core.bus import Bus
 from core.errors import InvariantBroken, UsageError
 from core.events import Event, RunEnded, RunStarted
+from core.exact import MATH
 from core.hosting.signals import BadSignal, read_answer
 from core.ports import Clock, Inbox
 from core.strategy_host import StrategyHost
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from core.plan import Plan
     from core.run_parts import RunParts
 
+Result = TypeVar("Result")
 HOST = "host"
 """Strategy name of wishes that the embedding program brings in by `Engine.signal`."""
 STREAM_MAXIMUM = 100_000
@@ -114,11 +117,11 @@ class Engine:
 
     async def __aenter__(self) -> Engine:
         if self._parts is None and self._prepare is not None:
-            self._parts = await self._prepare()
+            self._parts = await _exactly(self._prepare)
         self._group = anyio.create_task_group()
         await self._group.__aenter__()
         for task in self.parts.tasks:
-            self._group.start_soon(task)
+            self._group.start_soon(_exactly, task)
         return self
 
     async def __aexit__(
@@ -141,22 +144,25 @@ class Engine:
         if self._state != "made":
             raise UsageError(f"this engine is {self._state}: an engine runs once, make another one")
         self._state = "running"
-        bus, inbox, clock, host = self.parts.bus, self.parts.inbox, self.parts.clock, self.parts.host
         try:
-            bus.publish(RunStarted(clock.now(), self.parts.name))
-            host.start(clock.now())
-            await bus.drain()
-            async for events in inbox:
-                await bus.drain(events)
-            host.stop(clock.now())
-            bus.publish(RunEnded(clock.now(), self.parts.name, self.reason or "end of data"))
-            await bus.drain()
+            await _exactly(self._loop)
             self._state = "ended"
         except BaseException:
             self._state = "failed"
             raise
         finally:
             self._close()
+
+    async def _loop(self) -> None:
+        bus, inbox, clock, host = self.parts.bus, self.parts.inbox, self.parts.clock, self.parts.host
+        bus.publish(RunStarted(clock.now(), self.parts.name))
+        host.start(clock.now())
+        await bus.drain()
+        async for events in inbox:
+            await bus.drain(events)
+        host.stop(clock.now())
+        bus.publish(RunEnded(clock.now(), self.parts.name, self.reason or "end of data"))
+        await bus.drain()
 
     async def start(self) -> None:
         """Run in the background, inside this engine's task group. Errors arrive when the context is left."""
@@ -224,6 +230,12 @@ class Engine:
         delivered = self.parts.inbox.statistics().delivered
         dispatched = delivered + self.parts.bus.statistics().dispatched
         return EngineStatus(self._state, self.clock.now(), delivered, dispatched, self.parts.host.signals)
+
+
+async def _exactly(part: Callable[[], Awaitable[Result]]) -> Result:
+    """Await a part of a run in the house's decimal context: what the host's says must not reach into it."""
+    with localcontext(MATH):
+        return await part()
 
 
 class EventStream:

@@ -1,12 +1,15 @@
-"""Same config, same bytes: in two processes, under two hash seeds."""
+"""Same config, same bytes: in two processes, under two hash seeds, whatever program is around it."""
 
 from __future__ import annotations
 
+from decimal import Decimal, getcontext, localcontext
 from pathlib import Path
 
 import pytest
 
 from command_line import FILES, SHORT, Finished, program
+from core.compose import compose
+from tiny_run import Script, flat, plan_of
 
 STAMPED = {"manifest.json", "run.log"}
 """They tell when and how long: everything else is the same to the byte."""
@@ -60,3 +63,15 @@ def test_another_seed_is_another_market(tmp_path: Path) -> None:
 def test_no_file_but_manifest_and_log_knows_where_it_was_made(tmp_path: Path, name: str) -> None:
     done = program(*SHORT, cwd=tmp_path)
     assert str(tmp_path).encode() not in (done.folder / name).read_bytes()
+
+
+@pytest.mark.parametrize("mode", ["backtest", "paper"])
+async def test_the_hosts_decimal_context_neither_reaches_into_a_run_nor_is_changed_by_it(mode: str) -> None:
+    """Bought at the open of the second bar: 1.234 x 101 = 124.634, which three digits would make 125."""
+    with localcontext(prec=3) as own:
+        script = Script({"side": "buy", "qty": "1.234"})
+        async with compose(plan_of({"X": flat("100", "101", "102")}), strategies={"s": script}, mode=mode) as engine:
+            await engine.run()
+            (order,) = engine.parts.run.working.all.values()
+        assert getcontext() is own and own.prec == 3
+    assert (order.filled, order.value, order.leaves) == (Decimal("1.234"), Decimal("124.634"), Decimal(0))
