@@ -14,18 +14,10 @@ from core.parity import compare, record
 from core.plan import Plan
 from core.result import make_result
 from test_price_paths import TWO_VENUES
-from tiny_run import MINUTE, START, Row, Script, plan_of, run_of
+from tiny_run import BRACKETS, FALL, MINUTE, START, Script, plan_of, run_of
 
 D = Decimal
 SECOND = MINUTE // 60
-BRACKETS = ", brackets: [{floor: '0', mmr: '0.004', max_leverage: 150}]"
-FALL: list[Row] = [
-    ("60000", "60000", "60000", "60000", "1000"),
-    ("60000", "60000", "60000", "60000", "1000"),
-    ("60000", "60300", "57000", "58000", "1000"),
-    ("58000", "58000", "58000", "58000", "1000"),
-]
-"""The third bar goes O H L C (|H-O| 300 < |O-L| 3000): vertices at 0, 20, 40 and 60 s of it."""
 
 
 def fallen(more: str = "", **given: Any) -> Plan:

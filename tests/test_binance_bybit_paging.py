@@ -76,7 +76,9 @@ bounds = st.tuples(st.integers(0, 4000), st.integers(1, 2000))
 
 @settings(max_examples=60)
 @given(minutes, bounds, st.integers(1, 1500))
-def test_binance_bars_of_any_pages(have: set[int], range_: tuple[int, int], page: int) -> None:
+def test_binance_bars_are_whole_whatever_the_length_of_a_page(
+    have: set[int], range_: tuple[int, int], page: int
+) -> None:
     """Ascending pages of any length over any holes."""
     venue = Loopback(now_ms=BEGIN + 10**9)
     venue.page_max = page
@@ -104,7 +106,7 @@ def test_binance_bars_of_any_pages(have: set[int], range_: tuple[int, int], page
 
 @settings(max_examples=60)
 @given(minutes, bounds, st.integers(1, 1000))
-def test_bybit_bars_of_any_pages(have: set[int], range_: tuple[int, int], page: int) -> None:
+def test_bybit_bars_are_whole_whatever_the_length_of_a_page(have: set[int], range_: tuple[int, int], page: int) -> None:
     """Newest-first pages of any length over any holes."""
     venue = Loopback(now_ms=BEGIN + 10**9)
     venue.page_max = page
@@ -149,7 +151,9 @@ def test_binance_trades_of_any_pages(seconds: list[int], range_: tuple[int, int]
     st.tuples(st.integers(0, 1000), st.integers(1, 1500)),
     st.integers(1, 200),
 )
-def test_bybit_rates_of_any_pages(hours: set[int], range_: tuple[int, int], page: int) -> None:
+def test_bybit_rates_are_whole_whatever_the_length_of_a_page(
+    hours: set[int], range_: tuple[int, int], page: int
+) -> None:
     """Rates an hour or many apart, newest first, pages of any length; a window holds up to 1,600 hours of them."""
     stamps = [BEGIN + hour * 3_600_000 for hour in sorted(hours)]
     venue = Loopback(now_ms=BEGIN + 10**10)

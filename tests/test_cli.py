@@ -363,7 +363,7 @@ def test_progress_is_erased_before_something_that_stays() -> None:
     assert terminal.getvalue() == "\r\x1b[Kloading X   50%  1 rows\r\x1b[K"
 
 
-def test_quiet_draws_nothing(tmp_path: Path) -> None:
+def test_with_quiet_nothing_is_drawn_on_a_terminal(tmp_path: Path) -> None:
     assert program(*SHORT, "--quiet", cwd=tmp_path).err == ""
 
 

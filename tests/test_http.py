@@ -204,8 +204,9 @@ async def test_a_cancel_that_comes_with_the_answer_is_not_swallowed(turns: int) 
         ("https://a.example/x", "https://a.example@evil.example/x", False),
     ],
 )
-def test_redirect_rule(here: str, there: str, allowed: bool) -> None:
-    """Same host, same port, never down to plain http."""
+def test_a_redirect_stays_on_its_host_and_port_and_never_goes_down_to_plain_http(
+    here: str, there: str, allowed: bool
+) -> None:
     if allowed:
         refuse_redirect(here, there)
     else:

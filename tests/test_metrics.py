@@ -185,7 +185,9 @@ def test_integers_beyond_64_bits_are_as_good() -> None:
         ([(1, 120), (1, 90), (1, 121)], 2, -0.25, 0),  # within one nanosecond
     ],
 )
-def test_drawdown_by_hand(rows: list[tuple[int, int]], end_h: int, depth: float, hours: int) -> None:
+def test_the_deepest_and_the_longest_drawdown_are_those_of_the_rows(
+    rows: list[tuple[int, int]], end_h: int, depth: float, hours: int
+) -> None:
     run = record([(at * HOUR, value) for at, value in rows], end=end_h * HOUR)
     assert metric("max_drawdown", run) == pytest.approx(depth)
     assert metric("max_drawdown_duration_s", run) == hours * 3600
@@ -287,7 +289,7 @@ def test_without_losses_or_trades_there_is_a_reason_and_no_infinity() -> None:
 # --- execution by hand ------------------------------------------------------------------------------------------------
 
 
-def test_costs_by_hand() -> None:
+def test_fills_and_funding_sum_up_to_the_costs_told() -> None:
     """Bought 2 at 100.5 for a reference of 100 (cost 1), sold 1 at 99 (cost 1): 2; turnover 201 + 99; fees 0.3."""
     fills = [fill("buy", "2", "100.5", fee="0.4"), fill("sell", "1", "99", fee="-0.1")]
     fills = [_referred(each, "100") for each in fills]

@@ -13,16 +13,9 @@ from core.report.readable import render_summary
 from core.result import make_result
 from test_metrics import record
 from test_trade_log import fill, funding
-from tiny_run import IDEAL, Row, Script, flat, plan_of, run_of
+from tiny_run import BRACKETS, FALL, IDEAL, Script, flat, plan_of, run_of
 
 D = Decimal
-BRACKETS = ", brackets: [{floor: '0', mmr: '0.004', max_leverage: 150}]"
-FALL: list[Row] = [
-    ("60000", "60000", "60000", "60000", "1000"),
-    ("60000", "60000", "60000", "60000", "1000"),
-    ("60000", "60300", "57000", "58000", "1000"),
-    ("58000", "58000", "58000", "58000", "1000"),
-]
 
 
 def parts_of(split: Any) -> dict[str, Decimal]:

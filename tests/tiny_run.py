@@ -24,6 +24,14 @@ IDEAL = "{latency: {kind: none}, spread: {kind: none}, impact: {kind: none}, fee
 
 Row = tuple[str, str, str, str, str] | None
 """open, high, low, close, volume; None is a bar that is missing."""
+BRACKETS = ", brackets: [{floor: '0', mmr: '0.004', max_leverage: 150}]"
+FALL: list[Row] = [
+    ("60000", "60000", "60000", "60000", "1000"),
+    ("60000", "60000", "60000", "60000", "1000"),
+    ("60000", "60300", "57000", "58000", "1000"),
+    ("58000", "58000", "58000", "58000", "1000"),
+]
+"""The third bar goes O H L C (|H-O| 300 < |O-L| 3000): vertices at 0, 20, 40 and 60 s of it."""
 
 
 def flat(*prices: str, volume: str = "1000") -> list[Row]:
