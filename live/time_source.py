@@ -19,7 +19,7 @@ NEVER = 2**63 - 1
 
 
 class Rank(IntEnum):
-    """Who goes first at one nanosecond: design section 4, as the tasks of the rim."""
+    """Who goes first at one nanosecond: F0, as the tasks of the rim."""
 
     DATA = 0
     """Market data at the venue: a row handed to the simulator."""

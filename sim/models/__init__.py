@@ -92,7 +92,7 @@ BARS_PRESET = Models(
     BarModel(),
     FeeModel(),
 )
-"""Honest defaults of a run on bars (design section 8, venues.md section 11)."""
+"""Honest defaults of a run on bars (venues.md section 11)."""
 BOOK_PRESET = Models(
     LognormalLatency(entry_ms=5_000_000, response_ms=5_000_000, feed_ms=5_000_000, sigma=0.3),
     FixedSpread(half_bps=Decimal("0.5")),
