@@ -32,6 +32,7 @@ from adapters.read_ahead import read_ahead
 from adapters.tape_file import StoredTape, open_tape, write_tape
 from core.atomic_file import sync_folder
 from core.errors import DataError
+from core.moments import MINUTE_NS
 from core.tape import Kind, Rows, Tape
 
 TAPES = "tapes"
@@ -44,7 +45,7 @@ FILE = re.compile(
 FORMER_DIGITS = 16
 """Of a name that an earlier version of this program gave: the beginning of the file's sha256. It is read as well."""
 QUARANTINE = ".quarantine"
-SETTLED_NS = 120_000_000_000
+SETTLED_NS = 2 * MINUTE_NS
 """What is younger when it is fetched counts for this run, and is asked for again by the next: venues need a moment
 until all they have is public. Guess."""
 READ_AT_ONCE = 1 << 18

@@ -29,14 +29,13 @@ from adapters.remote_source import Line, RemoteSource, key_of
 from adapters.routes import Ask
 from adapters.venue_fetcher import Desk, VenueFetcher
 from core.errors import UsageError, VenueError
+from core.moments import HOUR_NS, MS_NS, SECOND_NS
 from core.tape import Kind
 from core.venue_rules import DatedInstrument
 
-MS = 1_000_000
-"""Nanoseconds in a millisecond."""
-TRADES_STEP_NS = 3_600_000_000_000
+TRADES_STEP_NS = HOUR_NS
 """How far an empty answer moves us: some exchanges answer for one hour from `since` on, none for less (guess)."""
-FUNDING_STEP_NS = 200 * 3_600_000_000_000
+FUNDING_STEP_NS = 200 * HOUR_NS
 """The same for rates: pages hold 100 to 200 of them, an hour apart at the closest (guess)."""
 HAS: dict[Kind, str] = {
     "bars": "fetchOHLCV",
@@ -62,7 +61,7 @@ class CcxtSource(RemoteSource, frozen=True, kw_only=True, tag_field="kind", tag=
         """See `RemoteSource.fetcher`."""
         described = exchange_class(self.exchange, symbol)()
         intervals = {
-            1_000_000_000 * described.parse_timeframe(name): name
+            SECOND_NS * described.parse_timeframe(name): name
             for name in described.timeframes or {}
             if name[-1] not in "My"
         }
@@ -167,8 +166,8 @@ class CcxtRest:
     async def clock(self) -> int:
         """The exchange's now, ns; ours where it has no clock to ask."""
         if not self.exchange.has.get("fetchTime"):
-            return int(self.exchange.milliseconds()) * MS
-        return int(await self.patience.read(f"{self.exchange.id} fetch_time", self.exchange.fetch_time)) * MS
+            return int(self.exchange.milliseconds()) * MS_NS
+        return int(await self.patience.read(f"{self.exchange.id} fetch_time", self.exchange.fetch_time)) * MS_NS
 
     async def instruments(self) -> dict[str, DatedInstrument]:
         """Tick, step and limits of every market that says them, by ccxt's name. Raises VenueError."""
@@ -211,7 +210,7 @@ class CcxtRest:
         """Where the next page begins. Trades of the last millisecond may go on: it is asked for again."""
         last = int(rows.times[-1])
         if not isinstance(rows, TradeRows):
-            return last + (ask.interval_ns or MS)
+            return last + (ask.interval_ns or MS_NS)
         if last > cursor:
             return last
         if len(rows) >= self.page:
@@ -219,7 +218,7 @@ class CcxtRest:
                 f"{self.source(ask)}: {len(rows)} trades at {stamp(last)} fill a page, so there is no way beyond it; "
                 "raise `page`"
             )
-        return last + MS
+        return last + MS_NS
 
     def _reader(self, ask: Ask) -> tuple[Callable[[list[Any], Origin], Any], int]:
         if ask.kind == "trades":
@@ -229,7 +228,7 @@ class CcxtRest:
         return bars_of, self.page * ask.interval_ns
 
     async def _asked(self, ask: Ask, cursor: int, count: int) -> list[Any]:
-        name, since = self.instrument or ask.symbol, cursor // MS
+        name, since = self.instrument or ask.symbol, cursor // MS_NS
         if ask.kind == "trades":
             call = partial(self.exchange.fetch_trades, name, since, count)
         elif ask.kind == "funding":
@@ -323,7 +322,7 @@ def _order(stamps: list[int]) -> list[int]:
 
 
 def _times(stamps: list[int]) -> Column:
-    return np.array(stamps, dtype=np.int64) * MS
+    return np.array(stamps, dtype=np.int64) * MS_NS
 
 
 def _numbers(values: list[Any], name: str, origin: Origin) -> Decimals:

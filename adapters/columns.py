@@ -17,7 +17,7 @@ import numpy as np
 
 from adapters.decimals import BadCell, Column, Decimals, joined, reduced
 from core.errors import DataError
-from core.moments import DAY_NS
+from core.moments import DAY_NS, HOUR_NS, MINUTE_NS, MS_NS, SECOND_NS
 from core.tape import Gap, Tape
 
 WEEK_NS = 7 * DAY_NS
@@ -360,7 +360,7 @@ def _grid_change(what: str, columns: Iterable[Column], scale: int) -> tuple[str,
 
 def stamp(ns: int) -> str:
     """A time as people read it: 2025-05-04 15:33:00Z, with a fraction only where there is one."""
-    seconds, rest = divmod(int(ns), 1_000_000_000)
+    seconds, rest = divmod(int(ns), SECOND_NS)
     text = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)).strftime("%Y-%m-%d %H:%M:%S")
     fraction = f".{rest:09d}".rstrip("0") if rest else ""
     return f"{text}{fraction}Z"
@@ -368,7 +368,7 @@ def stamp(ns: int) -> str:
 
 def span(ns: int) -> str:
     """A length of time as the config writes it: 1m, 4h, 250ms; compound lengths in their largest exact unit."""
-    units = (("d", DAY_NS), ("h", 3_600_000_000_000), ("m", 60_000_000_000), ("s", 1_000_000_000), ("ms", 1_000_000))
+    units = (("d", DAY_NS), ("h", HOUR_NS), ("m", MINUTE_NS), ("s", SECOND_NS), ("ms", MS_NS))
     for name, length in units:
         if ns % length == 0:
             return f"{ns // length}{name}"

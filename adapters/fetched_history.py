@@ -17,14 +17,15 @@ from adapters.columns import Origin, span, stamp
 from adapters.fetch import Fetched, Fetcher
 from adapters.venue_fetcher import BY_INTERVAL, grid_down, grid_up
 from core.errors import DataError, VenueError
+from core.moments import DAY_NS, MINUTE_NS
 from core.ports import Downloaded
 from core.tape import Kind, Rows
 
 ROWS_MAX = 50_000_000
 """Bars in one range."""
-EDGE_NS = 60_000_000_000
+EDGE_NS = MINUTE_NS
 """Ticks: silence at an edge of the range up to this is no news. Guess."""
-FUNDING_EDGE_NS = 86_400_000_000_000
+FUNDING_EDGE_NS = DAY_NS
 """The same for rates, which come every few hours."""
 PARTS_HELD = 64
 """Answers of one period that wait in memory until they are written together."""

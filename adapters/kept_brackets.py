@@ -25,12 +25,12 @@ from core.atomic_file import write_atomically
 from core.errors import DataError, VenueError
 from core.exact import ZERO
 from core.margin import DatedTiers
+from core.moments import MS_NS
 from core.ports import BracketSource, ToldBrackets
 
 FOLDER = "brackets"
 """Under the cache's root."""
 ANSWERS = "[0-9]*.*.json"
-MS = 1_000_000
 
 
 class TellsTiers(Protocol):
@@ -101,7 +101,7 @@ class KeptBrackets:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise DataError(f"cannot write {folder}: {error.strerror or error}; choose another `run.cache`") from error
-        write_atomically(folder / f"{told.since // MS}.{hashlib.sha256(raw).hexdigest()[:16]}.json", [raw])
+        write_atomically(folder / f"{told.since // MS_NS}.{hashlib.sha256(raw).hexdigest()[:16]}.json", [raw])
         kept.append(told)
 
 

@@ -13,15 +13,16 @@ import numpy as np
 
 from adapters.columns import span
 from adapters.decimals import Column
+from core.moments import DAY_NS, MINUTE_NS, MS_NS
 
-FEED_NS = 1_000_000
+FEED_NS = MS_NS
 """Smallest feed leg after a move, where the run's latency model says nothing: 1 ms. Guess."""
-STEP_BACK_MAX_NS = 60_000_000_000
+STEP_BACK_MAX_NS = MINUTE_NS
 """Receipts may fall behind an earlier row's by so much (a start-up snapshot is written before what came while it was
 fetched; clocks are set back); beyond that the file is not in receipt order. Guess."""
 
 
-SHIFT_MAX_NS = 86_400_000_000_000
+SHIFT_MAX_NS = DAY_NS
 """Clocks are wrong by seconds, time zones by hours; a day is a spoiled digit. Guess."""
 
 

@@ -18,6 +18,7 @@ import msgspec
 from adapters import wrapped
 from adapters.columns import Origin
 from core.errors import DataError
+from core.moments import SECOND_NS
 
 NUMBERED_SESSION = re.compile(r"^(?P<session>.+)\.ws\.\d+\.\d+(\.gz)?$")
 """Sessions whose REST answers stand in a file of their own beside the stream's."""
@@ -162,7 +163,7 @@ def _seconds(text: bytes) -> int:
     whole, _, fraction = text.partition(b".")
     if not (whole.isdigit() and (fraction.isdigit() or not fraction) and len(whole) <= 10):
         raise BadTime(f"{text[:30]!r} is no number of seconds since 1970")
-    ns = int(whole) * 1_000_000_000 + int(fraction.ljust(9, b"0")[:9])
+    ns = int(whole) * SECOND_NS + int(fraction.ljust(9, b"0")[:9])
     if ns > _LAST_NS:
         raise BadTime(f"{text[:30]!r} lies beyond the year 2116")
     return ns

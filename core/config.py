@@ -26,8 +26,10 @@ from core.settings.overrides import override
 from core.settings.scalars import INT_MAX
 from core.settings.yaml_nodes import REFUSED, SIZE_MAX, Node, read
 
-Money = Annotated[Decimal, Meta(gt=0, le=1_000_000_000_000_000)]
+MONEY_MAX = 10**15
 """More than all money there is in any currency a venue quotes: above it a zero too many was typed."""
+Money = Annotated[Decimal, Meta(gt=0, le=MONEY_MAX)]
+Balance = Annotated[Decimal, Meta(ge=0, le=MONEY_MAX)]
 Fraction = Annotated[Decimal, Meta(gt=0, le=1)]
 Leverage = Annotated[Decimal, Meta(ge=1, le=LEVERAGE_MAX)]
 """The bound catches typing errors; what a mode allows is in `core.settings.agreement`."""
@@ -71,9 +73,9 @@ class ReportSection(msgspec.Struct, frozen=True):
 class AccountSection(msgspec.Struct, frozen=True):
     """`account:` what the simulated account begins with."""
 
-    wallet: Annotated[Decimal, Meta(ge=0, le=1_000_000_000_000_000)] | None = None
+    wallet: Balance | None = None
     """Short for `balances` in the run's currency."""
-    balances: dict[str, Annotated[Decimal, Meta(ge=0, le=1_000_000_000_000_000)]] = {}
+    balances: dict[str, Balance] = {}
     leverage: Leverage | dict[str, Leverage] = Decimal(1)
     margin_mode: Literal["isolated", "cross"] = "isolated"
     position_mode: Literal["one_way", "hedge"] = "one_way"

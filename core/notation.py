@@ -13,18 +13,19 @@ from typing import Annotated, Protocol
 
 import msgspec
 
+from core.moments import DAY_NS, HOUR_NS, INF, MINUTE_NS, MS_NS, SECOND_NS
+
 DIGITS_MAX = 34
 """Significant digits of a decimal: the precision of the ledgers (`Context(prec=34)`)."""
 LENGTH_MAX = 400
 """Characters of a number, zeros included: as long as the longest float, 1.8e308, written out with its decimals."""
-NS_MAX = 2**63 - 1
 INTERVAL_NS = {
-    "w": 604_800_000_000_000,
-    "d": 86_400_000_000_000,
-    "h": 3_600_000_000_000,
-    "m": 60_000_000_000,
-    "s": 1_000_000_000,
-    "ms": 1_000_000,
+    "w": 7 * DAY_NS,
+    "d": DAY_NS,
+    "h": HOUR_NS,
+    "m": MINUTE_NS,
+    "s": SECOND_NS,
+    "ms": MS_NS,
 }
 """Units of an interval, longest first. A month has no fixed length and is not among them."""
 
@@ -112,10 +113,10 @@ class _TimestampNotation:
         if moment.year not in _YEARS:
             raise ValueError(f"expected a year from {_YEARS.start} to {_YEARS.stop - 1}")
         seconds = (moment - _EPOCH) // timedelta(seconds=1) - self._offset(match["zone"])
-        return seconds * 1_000_000_000 + int((match["fraction"] or "").ljust(9, "0"))
+        return seconds * SECOND_NS + int((match["fraction"] or "").ljust(9, "0"))
 
     def write(self, value: int) -> str:
-        seconds, fraction = divmod(value, 1_000_000_000)
+        seconds, fraction = divmod(value, SECOND_NS)
         text = (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
         return text + (f".{fraction:09d}".rstrip("0") if fraction else "") + "Z"
 
@@ -139,12 +140,12 @@ class _MillisNotation:
         scaled = plain_number(text).scaleb(6, Context(prec=LENGTH_MAX + 6))
         if scaled != scaled.to_integral_value():
             raise ValueError("milliseconds have at most 6 decimals (1 ns = 0.000001 ms)")
-        if abs(scaled) > NS_MAX:
+        if abs(scaled) > INF:
             raise ValueError("so many milliseconds do not fit into 64-bit nanoseconds")
         return int(scaled)
 
     def write(self, value: int) -> str:
-        whole, fraction = divmod(abs(value), 1_000_000)
+        whole, fraction = divmod(abs(value), MS_NS)
         text = f"{whole}.{fraction:06d}".rstrip("0").rstrip(".") if fraction else str(whole)
         return f"-{text}" if value < 0 else text
 
@@ -160,7 +161,7 @@ class _IntervalNotation:
         if match is None:
             raise ValueError(f"expected {self.expected}")
         length = int(match[1]) * INTERVAL_NS[match[2]]
-        if length > NS_MAX:
+        if length > INF:
             raise ValueError("so long an interval does not fit into 64-bit nanoseconds")
         return length
 

@@ -8,8 +8,9 @@ from typing import Any
 
 from core.errors import RunOver
 from core.events import Event
+from core.moments import INF
 from live.inbox import LiveInbox, not_before
-from live.time_source import NEVER, Rank, TimeSource
+from live.time_source import Rank, TimeSource
 
 
 class Timer:
@@ -33,7 +34,7 @@ class LiveClock:
         self._alarm = time_source.alarm(Rank.TIMER)
         self._timers: list[tuple[int, int, Timer]] = []
         self._count = 0
-        self._last = NEVER
+        self._last = INF
         self._closed = False
 
     # --- the Clock port ---------------------------------------------------------------------------------------------
@@ -99,8 +100,8 @@ class LiveClock:
         return timer
 
     def _next(self) -> int:
-        """When the next timer is due; NEVER without one."""
+        """When the next timer is due; INF without one."""
         timers = self._timers
         while timers and timers[0][2].canceled:
             heappop(timers)
-        return timers[0][0] if timers and timers[0][0] <= self._last else NEVER
+        return timers[0][0] if timers and timers[0][0] <= self._last else INF

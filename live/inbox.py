@@ -15,8 +15,9 @@ import msgspec
 
 from core.errors import InvariantBroken
 from core.events import Bar, Event, MarkPrice, QuoteTick, TradeTick
+from core.moments import INF
 from core.ports import InboxStatistics
-from live.time_source import NEVER, Rank, TimeSource
+from live.time_source import Rank, TimeSource
 
 MARKET_MAXIMUM = 1000
 """Market events that may wait before they are conflated. A guess: a second of the busiest single stream seen."""
@@ -90,7 +91,7 @@ class LiveInbox:
                 return iter((self._take(),))
             if self._finished:
                 break
-            await self._reader.wait_until(NEVER)
+            await self._reader.wait_until(INF)
         raise StopAsyncIteration
 
     def _take(self) -> Event:

@@ -13,8 +13,9 @@ from typing import Any, Protocol
 from core.errors import InvariantBroken
 from core.events import Event
 from core.hosting.fault import endless
+from core.moments import INF
 from live.inbox import LiveInbox, not_before
-from live.time_source import NEVER, Rank, TimeSource
+from live.time_source import Rank, TimeSource
 
 ROUNDS_MAXIMUM = 1000
 """Times a venue may act at one nanosecond before the run is declared a loop, as in the backtest."""
@@ -27,7 +28,7 @@ class Simulator(Protocol):
     def requests_under_way(self) -> bool: ...
 
     def next_moment(self) -> int:
-        """Engine time of the next thing that concerns us; NEVER while nothing of ours is there."""
+        """Engine time of the next thing that concerns us; INF while nothing of ours is there."""
         ...
 
     def next_request(self) -> int: ...
@@ -101,7 +102,7 @@ class PaperVenue:
     def rest(self) -> None:
         """The tape is over: nothing trades any more."""
         self._rests = True
-        self._alarm.move(NEVER)
+        self._alarm.move(INF)
 
     def answer_all(self) -> None:
         """Close the way there, and let requests that are under way arrive: they are answered and do not trade."""
@@ -110,7 +111,7 @@ class PaperVenue:
             self._simulator.answer(self._simulator.next_request())
 
     def _next(self) -> int:
-        return NEVER if self._rests else self._simulator.next_moment()
+        return INF if self._rests else self._simulator.next_moment()
 
     def _count_round(self, moment: int) -> None:
         at, rounds = self._rounds
@@ -153,4 +154,4 @@ class ReportsUnderWay:
         self._alarm.close()
 
     def _next(self) -> int:
-        return self._reports[0][0] if self._reports else NEVER
+        return self._reports[0][0] if self._reports else INF

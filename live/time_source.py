@@ -14,8 +14,7 @@ from heapq import heappop, heappush
 from typing import Protocol
 
 from core.errors import UsageError
-
-NEVER = 2**63 - 1
+from core.moments import INF
 
 
 class Rank(IntEnum):
@@ -76,7 +75,7 @@ class Alarm:
         self.rank = rank
         self.number = number
         """Order of making: decides between alarms of one rank that are due at one nanosecond."""
-        self.at = NEVER
+        self.at = INF
         self._future: asyncio.Future[None] | None = None
 
     @property
@@ -85,7 +84,7 @@ class Alarm:
         return self._future is not None and not self._future.done()
 
     async def wait_until(self, at: int) -> None:
-        """Return at `at` (int nanoseconds UTC, NEVER: when somebody rings), or earlier where it was moved or rung."""
+        """Return at `at` (int nanoseconds UTC, INF: when somebody rings), or earlier where it was moved or rung."""
         self._future = asyncio.get_running_loop().create_future()
         self.at = at
         self._source.armed(self)
@@ -137,7 +136,7 @@ class WallTime:
 
     def armed(self, alarm: Alarm) -> None:
         self._drop(alarm)
-        if alarm.at < NEVER:
+        if alarm.at < INF:
             delay = max(0.0, (alarm.at - self.now()) / 1e9)
             self._handles[alarm.number] = asyncio.get_running_loop().call_later(delay, self._due, alarm)
 
@@ -193,7 +192,7 @@ class JumpTime:
         if alarm.number not in self._waiting:
             self._waiting[alarm.number] = alarm
             self._working -= 1
-        if alarm.at < NEVER:
+        if alarm.at < INF:
             heappush(self._due, (alarm.at, alarm.rank, alarm.number))
         self._look()
 

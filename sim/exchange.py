@@ -13,7 +13,7 @@ from heapq import heappop, heappush
 from typing import Any
 
 from core.events import AmendRejected, CancelRejected, OrderAccepted, OrderRejected
-from core.moments import INF
+from core.moments import INF, SECOND_NS
 from core.orders import ACCEPTED, PENDING_TRIGGER, OrderStatus
 from core.venue_rules import Request, VenueRules
 from sim.account import VenueAccount
@@ -25,8 +25,6 @@ from sim.order_entry.amendment import amend
 from sim.order_entry.arrival import close_whole, work_out
 from sim.order_entry.validation import Refusal
 from sim.venue_order import OwnerKeys, VenueOrder
-
-SECOND_NS = 1_000_000_000
 
 
 class ExecutionSimulator:

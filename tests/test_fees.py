@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 
 from adapters.venues import VENUES, load_rules
 from core.account.fee_tables import BY_VOLUME, FeeTable, Promotion, VenueFees
-from core.account.tariff import BEGINNING, NEVER, FeeSchedule, FeeSpan, Tariff, TierRates
+from core.account.tariff import BEGINNING, FeeSchedule, FeeSpan, Tariff, TierRates
 from core.band import run_band
 from core.compose import read_plan
 from core.config import resolved_yaml
 from core.errors import ConfigError, UsageError
 from core.events import OrderAccepted, OrderDenied, OrderFilled
-from core.moments import DAY_NS
+from core.moments import DAY_NS, INF
 from core.notation import timestamp_ns, timestamp_text
 from core.parity import compare, record
 from core.plan import Plan
@@ -142,7 +142,7 @@ def test_between_two_dates_nothing_is_computed_anew() -> None:
     assert tariff.rates("X", 49) is first
     assert tariff.rates("X", 50) is not first
     assert tariff.taker("X") == 4
-    assert tariff.rates("X", 50) is tariff.rates("X", NEVER - 1)
+    assert tariff.rates("X", 50) is tariff.rates("X", INF - 1)
 
 
 LADDER = (
@@ -412,7 +412,7 @@ def test_a_resolved_config_keeps_its_schedule() -> None:
 
 def test_a_flat_schedule_is_one_rate_for_ever() -> None:
     tariff = Tariff({"X": flat(D("-0.0001"), D("0.0005"))})
-    for when in (BEGINNING, 0, NEVER - 1):
+    for when in (BEGINNING, 0, INF - 1):
         assert tariff.rates("X", when).full["sell"] == {"maker": D("-0.0001"), "taker": D("0.0005")}
 
 

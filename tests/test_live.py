@@ -12,12 +12,13 @@ import pytest
 
 from core.errors import InvariantBroken, UsageError
 from core.events import Bar, BookUpdate, OrderSubmitted, QuoteTick, TimerFired
+from core.moments import INF
 from core.tape import Tape
 from live import inbox as inbox_module
 from live.clock import LiveClock
 from live.feed import TapedFeed
 from live.inbox import LiveInbox, not_before
-from live.time_source import NEVER, JumpTime, Rank
+from live.time_source import JumpTime, Rank
 from sim.bars.bar_cursor import TapeCursor
 from sim.bars.push_cursor import PushCursor
 from sim.clock import SimClock
@@ -315,17 +316,17 @@ def test_a_stream_without_a_tape_is_refused_by_name() -> None:
 def test_a_row_is_hidden_from_the_venue_until_it_is_pushed() -> None:
     tape = tape_of(["1", "2", "3"])
     cursor = PushCursor(tape)
-    assert (cursor.next_open(), cursor.at(MINUTE)) == (NEVER, None)
+    assert (cursor.next_open(), cursor.at(MINUTE)) == (INF, None)
     cursor.push()
     assert cursor.next_open() == 0
     first = cursor.at(MINUTE - 1)
     assert first is not None
     assert first.close == 10
     # The last row that is known is over at its close, whatever the tape holds behind it.
-    assert (cursor.next_open(), cursor.at(MINUTE)) == (NEVER, None)
+    assert (cursor.next_open(), cursor.at(MINUTE)) == (INF, None)
     cursor.push()
     assert cursor.next_open() == MINUTE
-    assert (cursor.take().close, cursor.close_before(in_hole=False), cursor.next_open()) == (20, 10, NEVER)
+    assert (cursor.take().close, cursor.close_before(in_hole=False), cursor.next_open()) == (20, 10, INF)
     cursor.push()
     with pytest.raises(IndexError, match="all of them were pushed"):
         cursor.push()

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from core.errors import UsageError
-from live.time_source import NEVER, JumpTime, Rank, ScaledTime, WallTime
+from core.moments import INF
+from live.time_source import JumpTime, Rank, ScaledTime, WallTime
 
 SECOND, MINUTE = 1_000_000_000, 60_000_000_000
 
@@ -50,7 +51,7 @@ def in_fake_time(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
         ([(5, Rank.END), (5, Rank.TIMER)], "ba"),
         ([(5, Rank.VENUE), (5, Rank.VENUE), (5, Rank.VENUE)], "abc"),
         ([(-7, Rank.TIMER), (0, Rank.DATA)], "ab"),
-        ([(NEVER, Rank.DATA), (5, Rank.TIMER)], "b"),
+        ([(INF, Rank.DATA), (5, Rank.TIMER)], "b"),
     ],
 )
 async def test_waiters_are_woken_by_moment_then_rank_then_order_of_making(
@@ -90,7 +91,7 @@ async def test_everything_settles_before_the_next_waiter_is_woken() -> None:
         row.close()
 
     async def act() -> None:
-        await venue.wait_until(NEVER)
+        await venue.wait_until(INF)
         log.append(("venue", time.now()))
         venue.close()
 
@@ -130,7 +131,7 @@ async def test_a_canceled_waiter_is_neither_woken_nor_waited_for() -> None:
 async def test_a_waiter_canceled_after_it_was_woken_is_not_waited_for() -> None:
     time = JumpTime()
     first, second = time.alarm(Rank.DATA), time.alarm(Rank.DATA)
-    gone = asyncio.create_task(first.wait_until(NEVER))
+    gone = asyncio.create_task(first.wait_until(INF))
     await asyncio.sleep(0)
     first.ring()
     gone.cancel()

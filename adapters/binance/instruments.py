@@ -10,9 +10,9 @@ import msgspec
 
 from core.margin import DatedTiers, WrittenTier
 from core.market.price_filters import PercentPrice
+from core.moments import MS_NS
 from core.venue_rules import DatedInstrument
 
-MS = 1_000_000
 PERPETUAL = ("", "PERPETUAL")
 """Contract types that are read; spot has none. Futures that expire have a date in their name and other rules."""
 
@@ -106,7 +106,7 @@ def instruments_of(body: Any) -> dict[str, DatedInstrument]:
     for symbol in info.symbols:
         filters = {one.filterType: one for one in symbol.filters}
         if symbol.contractType in PERPETUAL and {"PRICE_FILTER", "LOT_SIZE"} <= filters.keys():
-            found[symbol.symbol] = _instrument(symbol, filters, info.serverTime * MS)
+            found[symbol.symbol] = _instrument(symbol, filters, info.serverTime * MS_NS)
     return found
 
 

@@ -23,12 +23,9 @@ from adapters.http import JsonReader, Refused, Signed
 from adapters.routes import Ask
 from core.errors import VenueError
 from core.margin import DatedTiers
+from core.moments import HOUR_NS, MS_NS
 from core.venue_rules import DatedInstrument
 
-MS = 1_000_000
-"""Nanoseconds in a millisecond."""
-HOUR_NS = 3_600_000_000_000
-"""aggTrades by time: the longest window that may be asked for."""
 Decoded = TypeVar("Decoded")
 
 
@@ -82,7 +79,7 @@ class BinanceRest:
     async def clock(self) -> int:
         """The venue's clock, ns. Raises VenueError."""
         url = self.base_url + self.endpoints.time
-        self.now = MS * self._decoded(url, wire.server_time, await self.reader.get_json(url))
+        self.now = MS_NS * self._decoded(url, wire.server_time, await self.reader.get_json(url))
         return self.now
 
     async def instruments(self) -> dict[str, DatedInstrument]:
@@ -133,7 +130,7 @@ class BinanceRest:
         """Rows with first <= open time <= last, oldest first, at most a page of them."""
         name = wire.interval_name(ask.interval_ns, self.market)
         assert name is not None, "the fetcher has looked"
-        window: dict[str, str | int] = {"interval": name, "startTime": first // MS, "endTime": last // MS}
+        window: dict[str, str | int] = {"interval": name, "startTime": first // MS_NS, "endTime": last // MS_NS}
         return await self._rows(ask, wire.Kline, window)
 
     def _check_page(self, bars: Bars, cursor: int, origin: Origin) -> None:
@@ -155,7 +152,7 @@ class BinanceRest:
         cursor, next_id = since, -1
         while cursor < until:
             window_end = min(cursor + HOUR_NS, until)
-            window = {"startTime": cursor // MS, "endTime": (window_end - 1) // MS}
+            window = {"startTime": cursor // MS_NS, "endTime": (window_end - 1) // MS_NS}
             rows = await self._rows(ask, wire.AggTrade, {"fromId": next_id} if next_id >= 0 else window)
             if not rows:
                 answered = until if next_id >= 0 else window_end
@@ -205,7 +202,7 @@ class BinanceRest:
         origin = Origin(self.source(ask))
         cursor = since
         while cursor < until:
-            window = {"startTime": -(-cursor // MS), "endTime": (until - 1) // MS}
+            window = {"startTime": -(-cursor // MS_NS), "endTime": (until - 1) // MS_NS}
             rates: FundingRows = translate.funding_of(await self._rows(ask, wire.Funding, window), origin)
             if not len(rates):
                 yield Page(None, cursor, until)
@@ -215,7 +212,7 @@ class BinanceRest:
                     f"{origin.name}: asked for rates from {stamp(cursor)} on, the venue answered with "
                     f"{stamp(int(rates.times[0]))} to {stamp(int(rates.times[-1]))} out of order; report it"
                 )
-            following = min(int(rates.times[-1]) + MS, until)
+            following = min(int(rates.times[-1]) + MS_NS, until)
             yield Page(in_range(rates, cursor, until), cursor, following)
             cursor = following
 
@@ -241,7 +238,7 @@ class BinanceRest:
         assert key is not None, "whoever asks for what is signed has looked"
 
         async def sign(given: Mapping[str, str | int]) -> Signed:
-            return key.signed(given, await self.clock() // MS)
+            return key.signed(given, await self.clock() // MS_NS)
 
         try:
             return await self.reader.get_json(url, params, weight=weight, sign=sign)

@@ -17,11 +17,10 @@ from adapters.http import JsonReader, Refused
 from adapters.routes import Ask
 from core.errors import VenueError
 from core.margin import DatedTiers
+from core.moments import HOUR_NS, MS_NS
 from core.venue_rules import DatedInstrument
 
-MS = 1_000_000
-"""Nanoseconds in a millisecond."""
-FUNDING_WINDOW_NS = 200 * 8 * 3_600_000_000_000
+FUNDING_WINDOW_NS = 200 * 8 * HOUR_NS
 """A page of rates at the usual 8 hours; contracts with shorter ones need further pages in it."""
 PAGES_MAX = 1000
 """Of one window; more is a server that does not listen."""
@@ -45,7 +44,7 @@ class BybitRest:
         url = self.base_url + wire.TIME
         body = await self.reader.get_json(url)
         try:
-            return MS * wire.server_time(body)
+            return MS_NS * wire.server_time(body)
         except msgspec.ValidationError as error:
             raise _undocumented(url, error) from error
 
@@ -113,8 +112,8 @@ class BybitRest:
         origin = Origin(self.source(ask))
         params: dict[str, str | int] = {
             "symbol": ask.symbol,
-            endpoint.first_key: -(-low // MS),
-            endpoint.last_key: (top - 1) // MS,
+            endpoint.first_key: -(-low // MS_NS),
+            endpoint.last_key: (top - 1) // MS_NS,
             "limit": endpoint.limit,
         }
         if ask.interval_ns:

@@ -11,7 +11,8 @@ from typing import Protocol
 
 import msgspec
 
-from core.account.tariff import BEGINNING, NEVER, FeeSpan, TierRates
+from core.account.tariff import BEGINNING, FeeSpan, TierRates
+from core.moments import INF
 from core.notation import Timestamp
 
 BY_VOLUME = "by_volume"
@@ -121,7 +122,7 @@ def merged(spans: Sequence[FeeSpan]) -> tuple[FeeSpan, ...]:
 def laid_over(spans: Sequence[FeeSpan], since: int, until: int, rows: Sequence[TierRates]) -> list[FeeSpan]:
     """The spans with other rates from `since` to before `until`, one row per tier; the volumes of the tiers stay."""
     result: list[FeeSpan] = []
-    edges = sorted({since, until, *(span.since for span in spans)} - {NEVER})
+    edges = sorted({since, until, *(span.since for span in spans)} - {INF})
     for edge in edges:
         under = [span for span in spans if span.since <= edge][-1].tiers
         if since <= edge < until:

@@ -20,10 +20,10 @@ import msgspec
 
 from core.events import Liquidity, Side
 from core.exact import EIGHT_DECIMALS, MATH, ZERO
-from core.moments import DAY_NS
+from core.moments import DAY_NS, INF
 
-BEGINNING, NEVER = -(2**63), 2**63 - 1
-"""Before and after every moment, int nanoseconds."""
+BEGINNING = -(2**63)
+"""Before every moment, int nanoseconds."""
 VOLUME_DAYS = 30
 Rate = Annotated[Decimal, msgspec.Meta(ge=-0.01, le=0.1)]
 """Fraction of what is received; negative is a rebate. What lies beyond is a typing error."""
@@ -90,8 +90,8 @@ class FeeSchedule(msgspec.Struct, frozen=True):
         return bisect_right(self.spans, at, key=attrgetter("since")) - 1
 
     def ends(self, index: int) -> int:
-        """When the span after this one begins; NEVER for the last."""
-        return self.spans[index + 1].since if index + 1 < len(self.spans) else NEVER
+        """When the span after this one begins; INF for the last."""
+        return self.spans[index + 1].since if index + 1 < len(self.spans) else INF
 
 
 class RatesNow(NamedTuple):
@@ -149,7 +149,7 @@ class Tariff:
         """Read every schedule anew, and note until when that holds: for who finds `until` passed."""
         if self._turned_at == BEGINNING:
             self._volumes |= _evenly(self._schedules.values(), at)
-        self.until, self._turned_at = NEVER, at
+        self.until, self._turned_at = INF, at
         for symbol, schedule in self._schedules.items():
             index = schedule.index_at(at)
             self.until = min(self.until, schedule.ends(index))

@@ -16,6 +16,7 @@ from typing import Any
 from core.errors import StrategyError
 from core.events import Event
 from core.hosting.signals import BadSignal
+from core.moments import SECOND_NS
 
 FAULTS: tuple[type[BaseException], ...] = (Exception, SystemExit, asyncio.CancelledError)
 """What counts as a strategy's failure where its code is called."""
@@ -81,4 +82,4 @@ def endless(strategy: str, ts: int, rounds: int) -> StrategyError:
 
 
 def _utc(ts: int) -> str:
-    return datetime.fromtimestamp(ts // 1_000_000_000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    return datetime.fromtimestamp(ts // SECOND_NS, UTC).strftime("%Y-%m-%d %H:%M:%SZ")

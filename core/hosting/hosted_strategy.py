@@ -14,6 +14,7 @@ from core.hosting.loading import check_strategy, warmup_of
 from core.hosting.position_state import PositionState
 from core.market.bar_aggregator import BarAggregator
 from core.market_view import MarketView, SymbolView
+from core.moments import SECOND_NS
 from core.portfolio import Portfolio
 from core.ports import TimerHandle
 from core.working import WorkingOrders
@@ -39,7 +40,7 @@ class StrategySpec(msgspec.Struct, frozen=True):
     timer_ns: int | None = None
     """It is called at each full interval of our clock, and by nothing else."""
     together: bool = False
-    together_ns: int = 1_000_000_000
+    together_ns: int = SECOND_NS
     session: str = "main"
     on_error: Literal["stop", "halt"] = "stop"
     currency: str = "USDT"

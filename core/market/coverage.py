@@ -13,11 +13,11 @@ from typing import NamedTuple
 from core.config import RunSection
 from core.errors import DataError
 from core.instruments import Instrument, decimals_of
-from core.moments import MINUTE_NS, SECOND_NS
+from core.moments import DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS
 from core.plain_text import iso_minute
 from core.tape import Rows
 
-UNITS = (("day", 86_400 * SECOND_NS), ("hour", 3_600 * SECOND_NS), ("minute", MINUTE_NS), ("second", SECOND_NS))
+UNITS = (("day", DAY_NS), ("hour", HOUR_NS), ("minute", MINUTE_NS), ("second", SECOND_NS))
 TRADED = ("bars", "trades", "quotes", "depth", "l3")
 """Kinds that a market is made of; a run lasts as long as they do."""
 DIGITS_MAX = 15
@@ -145,7 +145,7 @@ def _last(tape: Rows) -> int:
 def _grain(tape: Rows) -> int:
     """Less than this is not worth a word: a bar; a minute of ticks; funding comes every few hours."""
     if tape.kind == "funding":
-        return 8 * 60 * MINUTE_NS + MINUTE_NS
+        return 8 * HOUR_NS + MINUTE_NS
     return tape.interval_ns or MINUTE_NS
 
 

@@ -12,12 +12,11 @@ from decimal import Decimal
 import msgspec
 
 from core.events import Signal
-from core.moments import DAY_NS
+from core.moments import DAY_NS, MINUTE_NS, MS_NS
 from core.orders import OrderTerms
 from core.venue_rules import VenueRules
 
-NS_PER_MS = 1_000_000
-GTD_MARGIN_NS = 60_000_000_000
+GTD_MARGIN_NS = MINUTE_NS
 """Beyond the venue's own minimum, so that a slow request is not refused for it. A guess: no request takes a minute."""
 
 
@@ -69,7 +68,7 @@ class Emulation:
             return None, signal.ts // DAY_NS * DAY_NS + DAY_NS, "day"
         rules, date = self._rules[signal.venue], signal.good_till
         assert date is not None, "checked where the signal was read"
-        if rules.gtd and rests and date > signal.ts + rules.gtd_ahead_ms * NS_PER_MS + GTD_MARGIN_NS:
+        if rules.gtd and rests and date > signal.ts + rules.gtd_ahead_ms * MS_NS + GTD_MARGIN_NS:
             return date, None, None
         return None, date, "gtd"
 

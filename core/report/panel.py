@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from core.metrics.equity import Floats, Ints
+from core.moments import SECOND_NS
 
 WIDTH, LEFT = 1000, 90
 """Of a panel, and of the room for the labels beside it."""
@@ -38,7 +39,7 @@ class TimeAxis(NamedTuple):
         step = next((step for step in TICK_SECONDS if seconds <= step * TICKS_MAX), None)
         if step is None:
             return self._months()
-        unit = step * 1_000_000_000
+        unit = step * SECOND_NS
         form = "D" if step >= DAY else "m" if step >= MINUTE else "s"
         moments = range(-(-self.start // unit) * unit, self.end + 1, unit)
         return [(at, str(np.datetime64(at, "ns").astype(f"M8[{form}]")).replace("T", " ")) for at in moments]

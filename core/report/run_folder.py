@@ -19,6 +19,7 @@ import numpy as np
 
 from core.atomic_file import overwrite, sync_folder, write_atomically
 from core.errors import DataError, UsageError
+from core.moments import SECOND_NS
 from core.plain_text import iso
 
 Status = Literal["complete", "incomplete", "failed", "interrupted"]
@@ -48,7 +49,7 @@ class RunFolder:
         Names are reduced to letters, digits, `.`, `_` and `-`, so that none leads out of `results`. Raises UsageError
         where the folder cannot be made, DataError where it cannot be written to.
         """
-        second = str(np.datetime64(started_ns // 1_000_000_000, "s")).replace("-", "").replace(":", "")
+        second = str(np.datetime64(started_ns // SECOND_NS, "s")).replace("-", "").replace(":", "")
         wanted = f"{_safe(name, 'run')}-{second}Z-{_safe(run_id, '0')}"
         path = _make(results, wanted)
         folder = cls(path, {"run": name, "id": run_id, "status": "running", "started": iso(started_ns),

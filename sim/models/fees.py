@@ -10,8 +10,8 @@ from typing import Annotated
 import msgspec
 
 from core.account.fee_tables import BY_VOLUME, RateRow, VenueFees, laid_over, merged, with_rates
-from core.account.tariff import BEGINNING, NEVER, NOTHING, Commission, FeeSchedule, FeeSpan, Rate, TierRates
-from core.moments import HOUR_NS
+from core.account.tariff import BEGINNING, NOTHING, Commission, FeeSchedule, FeeSpan, Rate, TierRates
+from core.moments import HOUR_NS, INF
 from core.notation import Timestamp, timestamp_text
 from core.settings.scalars import advice, nearest
 
@@ -108,7 +108,7 @@ class FeeModel(msgspec.Struct, frozen=True):
         tier = fees.lowest if self.tier is None else self.tier
         spans: Sequence[FeeSpan] = with_rates(fees.spans(symbol, quote, tier, dated=dated), self)
         for row in self.schedule or ():
-            spans = laid_over(spans, row.since, NEVER, [TierRates(row.maker, row.taker)])
+            spans = laid_over(spans, row.since, INF, [TierRates(row.maker, row.taker)])
         return FeeSchedule(
             merged(with_rates(spans, own)),
             side=Commission(buyer=self.buyer, seller=self.seller),

@@ -14,6 +14,7 @@ import msgspec
 
 from core.events import Side
 from core.instruments import Instrument
+from core.moments import MS_NS
 from core.orders import OrderStatus, OrderTerms, closes_only
 from core.venue_rules import VenueRules
 from sim.account import VenueAccount
@@ -26,7 +27,6 @@ from sim.order_entry.price_bounds import around, highest_buy, lowest_sell, toler
 from sim.order_entry.validation import Known, Refusal, first_failure, refused
 from sim.venue_order import VenueOrder
 
-NS_PER_MS = 1_000_000
 ZERO = Decimal(0)
 OTHER: dict[Side, Side] = {"buy": "sell", "sell": "buy"}
 Stamp = tuple[int, int | None]
@@ -86,9 +86,9 @@ class Admission:
     def out_of_time(self, stamp: Stamp, at: int) -> Refusal | None:
         """Refused unless claimed < at + 1 s and at - claimed <= its window (section 1)."""
         claimed, window = stamp
-        if claimed >= at + self.rules.clock_ahead_ms * NS_PER_MS:
+        if claimed >= at + self.rules.clock_ahead_ms * MS_NS:
             return self.refused("timestamp_ahead")
-        oldest = self.rules.recv_window_ms * NS_PER_MS if window is None else window
+        oldest = self.rules.recv_window_ms * MS_NS if window is None else window
         return self.refused("timestamp") if at - claimed > oldest else None
 
     def refused(self, case: str, limit: object = None) -> Refusal:

@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 
+from core.moments import MS_NS, SECOND_NS
 from core.orders import OrderTerms
 from core.venue_rules import VenueRules
 
-NS_PER_MS, NS_PER_SECOND = 1_000_000, 1_000_000_000
 LIMIT_TYPES = frozenset({"limit", "stop_limit", "take_profit_limit"})
 TRIGGER_MARKET = frozenset({"stop_market", "take_profit_market"})
 TICKS = (Decimal(1), Decimal(10_000))
@@ -80,8 +80,8 @@ def _time_in_force(terms: OrderTerms, rules: VenueRules, at: int) -> str | None:
     if tif == "gtd":
         if terms.good_till is None:
             return "parameter"
-        kept = terms.good_till // NS_PER_SECOND * NS_PER_SECOND
-        if kept <= at + rules.gtd_ahead_ms * NS_PER_MS:
+        kept = terms.good_till // SECOND_NS * SECOND_NS
+        if kept <= at + rules.gtd_ahead_ms * MS_NS:
             return "good_till"
     return None
 
