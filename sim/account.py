@@ -15,11 +15,12 @@ from us.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from decimal import ROUND_DOWN, ROUND_HALF_EVEN, ROUND_UP, Context, Decimal
+from decimal import ROUND_DOWN, ROUND_HALF_EVEN, ROUND_UP, Decimal
 from functools import reduce
 from typing import Literal
 
 from core.events import PositionSide, Side
+from core.exact import EIGHT_DECIMALS, FORCED_CASH, MATH, ZERO
 from core.instruments import Instrument
 from core.margin import (
     ContractTerms,
@@ -32,11 +33,6 @@ from sim.ledger.collateral import Prices, SharedCollateral
 from sim.ledger.order_holds import OrderHolds
 from sim.ledger.venue_position import MarkOf, PositionKey, VenuePosition, locked
 
-ZERO = Decimal(0)
-CENT = Decimal("0.00000001")
-EXACT = Decimal("1e-16")
-"""Grid of the cash a forced close moves: finer than any price x qty, coarser than the 34 digits of its price."""
-MATH = Context(prec=34)
 NO_TERMS = ContractTerms()
 MarginMode = Literal["isolated", "cross"]
 
@@ -243,7 +239,7 @@ class VenueAccount:
         end as a decimal loses the margin to the last digit.
         """
         asset = position.instrument.quote
-        values = [MATH.multiply(price, part).quantize(EXACT, ROUND_HALF_EVEN, MATH) for part in parts]
+        values = [MATH.multiply(price, part).quantize(FORCED_CASH, ROUND_HALF_EVEN, MATH) for part in parts]
         realized = self._close(position, reduce(MATH.add, parts), reduce(MATH.add, values))
         self._realize(asset, realized)
         if fee:
@@ -271,7 +267,7 @@ class VenueAccount:
         missing = -held
         if self.collateral is not None:
             worth = self.collateral.worth(self.equities(), self.value_of)
-            missing = self.collateral.units(asset, -worth).quantize(EXACT, ROUND_UP, MATH)
+            missing = self.collateral.units(asset, -worth).quantize(FORCED_CASH, ROUND_UP, MATH)
         if missing <= 0:
             return ZERO
         self.balances[asset] = MATH.add(held, missing)
@@ -304,8 +300,8 @@ class VenueAccount:
         if closing == -position.qty:
             gone, released = position.value, position.margin
         else:
-            gone = _part(position.value, closing, position.qty).quantize(CENT, ROUND_HALF_EVEN, MATH)
-            released = _part(position.margin, closing, position.qty).quantize(CENT, ROUND_DOWN, MATH)
+            gone = _part(position.value, closing, position.qty).quantize(EIGHT_DECIMALS, ROUND_HALF_EVEN, MATH)
+            released = _part(position.margin, closing, position.qty).quantize(EIGHT_DECIMALS, ROUND_DOWN, MATH)
         position.qty += closing
         position.value = MATH.subtract(position.value, gone)
         self._set_margin(position, position.margin - released)

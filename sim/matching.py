@@ -8,7 +8,7 @@ who may trade, what is booked and what is told is decided here.
 from __future__ import annotations
 
 from collections.abc import Callable
-from decimal import Context, Decimal
+from decimal import Decimal
 from heapq import heappop, heappush
 from typing import Any
 
@@ -21,6 +21,7 @@ from core.events import (
     OrderFilled,
     OrderTriggered,
 )
+from core.exact import MATH, ZERO
 from core.moments import INF
 from core.orders import ACCEPTED, FILLED, OrderStatus
 from core.venue_rules import VenueRules
@@ -39,8 +40,6 @@ from sim.venue_order import Cause, EventKeys, VenueOrder
 # By their own names: reading a member off an enum's class costs ten times as much.
 PARTIAL, CANCELED = OrderStatus.PARTIAL, OrderStatus.CANCELED
 EXPIRED, EXPIRED_IN_MATCH = OrderStatus.EXPIRED, OrderStatus.EXPIRED_IN_MATCH
-ZERO = Decimal(0)
-MATH = Context(prec=34)
 Emit = Callable[[Event, VenueOrder | None], None]
 AnyMarket = BarMarket | BookMarket
 

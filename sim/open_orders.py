@@ -6,12 +6,11 @@ from collections.abc import Iterable
 from decimal import Decimal
 
 from core.events import PositionSide, Side
+from core.exact import ZERO
 from core.instruments import Instrument
 from core.orders import OrderStatus
 from core.venue_rules import VenueRules
 from sim.venue_order import VenueOrder
-
-ZERO = Decimal(0)
 
 
 class OpenOrders:

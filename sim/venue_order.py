@@ -6,6 +6,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 from core.events import PositionSide
+from core.exact import ZERO
 from core.orders import TERMINAL, TRIGGERED, OrderStatus, OrderTerms, closes_only
 
 OwnerKeys = tuple[str, str, PositionSide, str, str]
@@ -15,7 +16,6 @@ EventKeys = tuple[int, int, str, str, PositionSide, str, str, str]
 Cause = tuple[str, int, int]
 """The row of a tape that made a fill happen: the tape's id, the row, and its engine time, of a bar its open."""
 
-ZERO = Decimal(0)
 RISES = {
     ("stop_market", "buy"),
     ("stop_limit", "buy"),

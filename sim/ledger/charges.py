@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import ROUND_DOWN, Context, Decimal
+from decimal import ROUND_DOWN, Decimal
 from typing import Any, Protocol
 
 from core.account.tariff import Tariff
 from core.events import Liquidity, Side
+from core.exact import EIGHT_DECIMALS, MATH, ZERO
 from core.instruments import Instrument
 from core.venue_rules import VenueRules
 from sim.account import VenueAccount
 from sim.models import Models
-
-ZERO = Decimal(0)
-EIGHT = Decimal("1e-8")
-MATH = Context(prec=34)
 
 
 class PricedMarket(Protocol):
@@ -68,8 +65,8 @@ class Charges:
         if self._received:
             flips = rate < 0 and liquidity == "maker" and self._rules.rebate_in == "given"
             if (side == "buy") != flips:
-                return MATH.multiply(qty, rate).quantize(EIGHT, ROUND_DOWN, MATH), instrument.base
-        return MATH.multiply(notional, rate).quantize(EIGHT, ROUND_DOWN, MATH), instrument.quote
+                return MATH.multiply(qty, rate).quantize(EIGHT_DECIMALS, ROUND_DOWN, MATH), instrument.base
+        return MATH.multiply(notional, rate).quantize(EIGHT_DECIMALS, ROUND_DOWN, MATH), instrument.quote
 
     def _spent(self, instrument: Instrument, side: Side, notional: Decimal, qty: Decimal, asset: str) -> Decimal:
         """What a taker's fill on spot gives of an asset, which is free until then; what a maker's gives is locked."""
@@ -83,7 +80,7 @@ class Charges:
         paid = market.models.fees
         assert paid.pay_in is not None and paid.pay_price is not None, "FeeModel.check wants both"
         price = self._price_of(paid.pay_in, market, at) or paid.pay_price
-        return MATH.divide(owed, price).quantize(EIGHT, ROUND_DOWN, MATH), paid.pay_in
+        return MATH.divide(owed, price).quantize(EIGHT_DECIMALS, ROUND_DOWN, MATH), paid.pay_in
 
     def _price_of(self, asset: str, filled: PricedMarket, at: int) -> Decimal | None:
         """What the asset's own market at this venue says it is worth; None where there is none, or no price yet."""

@@ -8,15 +8,13 @@ moment in hand; before any is known such an asset is no margin for an order, and
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from decimal import Context, Decimal
+from decimal import Decimal
 
 from core.account.collateral import AssetPrice, CollateralTerms, counted, shared_liquidation_price
+from core.exact import MATH, ONE, ZERO
 from core.margin import Tiers
 from sim.ledger.venue_position import MarkOf, VenuePosition
 
-ZERO = Decimal(0)
-ONE = Decimal(1)
-MATH = Context(prec=34)
 Prices = Callable[[str, Decimal], Decimal | None]
 """(symbol, how much of its base is held) to what one of it is worth, quote units; None where nobody knows."""
 

@@ -10,8 +10,9 @@ which it became so.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from decimal import Context, Decimal
+from decimal import Decimal
 
+from core.exact import MATH, ZERO
 from core.margin import maintenance_margin
 from core.moments import INF
 from sim.account import VenueAccount
@@ -20,8 +21,6 @@ from sim.ledger.maintenance import Maintenance
 from sim.ledger.venue_position import VenuePosition
 from sim.marks.mark_path import NEVER, PriceTrack, Reached
 
-ZERO = Decimal(0)
-MATH = Context(prec=34)
 UNJUDGED = Decimal("Infinity")
 """What is spare while nobody knows the price of something that is held: the account is not judged yet."""
 LOOK_STRETCHES = 64

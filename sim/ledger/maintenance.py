@@ -7,8 +7,9 @@ of a cross wallet the wallet and what the others have not realized; with shared 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import Context, Decimal
+from decimal import Decimal
 
+from core.exact import MATH, ZERO
 from core.margin import (
     Tiers,
     bankruptcy_price,
@@ -18,9 +19,6 @@ from core.margin import (
 )
 from sim.account import NO_TERMS, VenueAccount
 from sim.ledger.venue_position import VenuePosition
-
-ZERO = Decimal(0)
-MATH = Context(prec=34)
 
 
 class Maintenance:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from decimal import ROUND_UP, Context, Decimal
+from decimal import ROUND_UP, Decimal
 
-ZERO = Decimal(0)
-CENT = Decimal("1e-8")
-MATH = Context(prec=34)
+from core.exact import EIGHT_DECIMALS, MATH, ZERO
 
 
 class OrderHolds:
@@ -25,7 +23,7 @@ class OrderHolds:
         if order_id in self._by_order:
             self.give_back(order_id)
         if amount > ZERO:
-            amount = amount.quantize(CENT, ROUND_UP, MATH)
+            amount = amount.quantize(EIGHT_DECIMALS, ROUND_UP, MATH)
             added = amount if group is None else self._beyond_group(amount, group, asset)
             self.totals[asset] = self.totals.get(asset, ZERO) + added
             self._by_order[order_id] = (asset, amount, group)

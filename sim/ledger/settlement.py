@@ -12,11 +12,12 @@ sum to the venue's own amount to the last digit.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from decimal import ROUND_DOWN, ROUND_FLOOR, Context, Decimal
+from decimal import ROUND_DOWN, ROUND_FLOOR, Decimal
 from typing import Literal, NamedTuple
 
 from core.errors import DataError
 from core.events import Event, FundingPaid, MarginCall, PositionLiquidated, PositionSide, Side
+from core.exact import EIGHT_DECIMALS, MATH, ZERO
 from core.instruments import Instrument
 from core.moments import INF
 from core.tape import Tape
@@ -27,9 +28,6 @@ from sim.ledger.shares import Owner, Shares, split
 from sim.ledger.venue_position import PositionKey, VenuePosition
 from sim.marks.mark_path import NEVER, PriceTrack, Reached
 
-ZERO = Decimal(0)
-CENT = Decimal("1e-8")
-MATH = Context(prec=34)
 LONG_AGO = -(2**62)
 ONE_WAY: tuple[PositionSide, ...] = ("net",)
 SIDES: tuple[PositionSide, ...] = ("long", "short")
@@ -370,7 +368,7 @@ class Settlement:
     def _fund(self, position: VenuePosition, rate: Decimal, mark: Decimal, at: int) -> None:
         """-qty x mark x rate, 8 decimals, rounded away from us."""
         exact = -MATH.multiply(MATH.multiply(position.qty, mark), rate)
-        amount = exact.quantize(CENT, ROUND_FLOOR, MATH)
+        amount = exact.quantize(EIGHT_DECIMALS, ROUND_FLOOR, MATH)
         instrument = position.instrument
         taken = self._account.fund(position, amount)
         shares = self.shares.of((instrument.symbol, position.side), position.qty)
@@ -414,7 +412,7 @@ class Settlement:
             price = self._closing_price(position, at)
             rate = account.terms.get(position.instrument.symbol, NO_TERMS).liquidation_fee
             notional = MATH.multiply(MATH.multiply(abs(position.qty), price), rate)
-            fee = notional.quantize(CENT, ROUND_DOWN, MATH)
+            fee = notional.quantize(EIGHT_DECIMALS, ROUND_DOWN, MATH)
             self._close(position, "liquidation", price, abs(position.qty), fee, at)
             others = [p for p in self._in_order(asset) if account.terms.get(p.instrument.symbol, NO_TERMS).tiers]
             others = [p for p in others if account.mark_of(p.instrument.symbol) is not None]

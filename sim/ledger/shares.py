@@ -7,13 +7,11 @@ from before time begins) belongs to the owner named when it was opened, or to no
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import ROUND_HALF_EVEN, Context, Decimal
+from decimal import ROUND_HALF_EVEN, Decimal
 
+from core.exact import EIGHT_DECIMALS, MATH, ZERO
 from sim.ledger.venue_position import PositionKey
 
-ZERO = Decimal(0)
-CENT = Decimal("1e-8")
-MATH = Context(prec=34)
 Owner = tuple[str, str]
 """(strategy, session)"""
 NOBODY: Owner = ("", "main")
@@ -69,7 +67,7 @@ def split(whole: Decimal, weights: Sequence[Decimal], total: Decimal) -> list[De
     if len(weights) < 2 or not total:
         return [whole] * len(weights[:1]) + [ZERO] * len(weights[1:])
     parts = [
-        MATH.divide(MATH.multiply(whole, weight), total).quantize(CENT, ROUND_HALF_EVEN, MATH)
+        MATH.divide(MATH.multiply(whole, weight), total).quantize(EIGHT_DECIMALS, ROUND_HALF_EVEN, MATH)
         for weight in weights[:-1]
     ]
     return [*parts, MATH.subtract(whole, sum(parts, ZERO))]

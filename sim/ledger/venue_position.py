@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from decimal import ROUND_UP, Context, Decimal
+from decimal import ROUND_UP, Decimal
 
 import msgspec
 
 from core.events import PositionSide
+from core.exact import EIGHT_DECIMALS, MATH, ZERO
 from core.instruments import Instrument
 
-ZERO = Decimal(0)
-CENT = Decimal("0.00000001")
-MATH = Context(prec=34)
 PositionKey = tuple[str, PositionSide]
 MarkOf = Callable[[str], Decimal | None]
 """A symbol to its mark price now; None where none is known."""
@@ -45,4 +43,4 @@ class VenuePosition(msgspec.Struct):
 
 def locked(notional: Decimal, leverage: Decimal) -> Decimal:
     """notional / leverage to 8 decimals, rounded away from us."""
-    return MATH.divide(notional, leverage).quantize(CENT, ROUND_UP, MATH)
+    return MATH.divide(notional, leverage).quantize(EIGHT_DECIMALS, ROUND_UP, MATH)

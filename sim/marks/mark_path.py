@@ -7,13 +7,14 @@ computed at the last price of its market, and the run says so. Prices are int ma
 from __future__ import annotations
 
 from collections.abc import Callable
-from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from fractions import Fraction
 from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
+from core.exact import MATH
 from core.moments import INF
 from core.tape import Column, Rows, Tape
 from sim.bars.bar_path import BarPath, Exact
@@ -23,7 +24,6 @@ from sim.row_window import RowWindow, by_venue_time
 
 LOOK_ROWS = 2048
 """Rows a search looks ahead before it says "not before": a few microseconds of work, a day of minute bars."""
-MATH = Context(prec=34)
 
 
 class Reached(NamedTuple):

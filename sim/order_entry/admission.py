@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 from core.events import Side
+from core.exact import ZERO
 from core.instruments import Instrument
 from core.moments import MS_NS
 from core.orders import OrderStatus, OrderTerms, closes_only
@@ -27,7 +28,6 @@ from sim.order_entry.price_bounds import around, highest_buy, lowest_sell, toler
 from sim.order_entry.validation import Known, Refusal, first_failure, refused
 from sim.venue_order import VenueOrder
 
-ZERO = Decimal(0)
 OTHER: dict[Side, Side] = {"buy": "sell", "sell": "buy"}
 Stamp = tuple[int, int | None]
 """The time a request claims and how old it may be (None: the venue's window), int nanoseconds."""

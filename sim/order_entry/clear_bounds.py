@@ -7,17 +7,16 @@ checks; what is outside may pass them too, and is checked.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import Context, Decimal
+from decimal import Decimal
 from typing import NamedTuple
 
 from core.events import OrderType, Side
+from core.exact import MATH, ZERO
 from core.instruments import Instrument
 from core.orders import OrderTerms
 from core.venue_rules import VenueRules
 
-ZERO = Decimal(0)
 INFINITE = Decimal("Infinity")
-MATH = Context(prec=34)
 SIDES: tuple[Side, Side] = ("buy", "sell")
 Step = tuple[Decimal | None, Decimal | None]
 """A step and where it is counted from; None is no step, and from zero."""

@@ -5,15 +5,14 @@ Exact decimals in quote units. Each bound is (low, high); None is a side that is
 
 from __future__ import annotations
 
-from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from core.events import Side
+from core.exact import MATH, ZERO
 from core.instruments import Instrument
 from core.market.price_filters import PriceLimit
 from core.venue_rules import VenueRules
 
-ZERO = Decimal(0)
-MATH = Context(prec=34)
 Bounds = tuple[Decimal | None, Decimal | None]
 
 

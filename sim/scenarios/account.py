@@ -11,6 +11,7 @@ from typing import Any
 
 from core.account.collateral import PricedSymbol, asset_prices, collateral_at, terms_of
 from core.errors import DataError
+from core.exact import ZERO
 from core.instruments import Instrument, decimals_of
 from core.margin import ContractTerms, funding_rate, tiers_at, tiers_of
 from core.tape import COLUMNS, Kind, Tape
@@ -29,7 +30,6 @@ from sim.scenarios.market import HeldSpec, InstrumentSpec, PositionSpec
 from sim.scenarios.tape import FundingRow, TapeRow
 from sim.scenarios.tape_columns import mantissa, tape_of_columns
 
-ZERO = Decimal(0)
 INTEREST = Decimal("0.0001")
 """Of a funding row that gives a premium alone: 0.01 % per 8 h (venues.md section 8)."""
 OWNER = ("scenario", "main")

@@ -6,7 +6,7 @@ Written from the events alone; of the order it reads only what the venue claims,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Context, Decimal
+from decimal import Decimal
 
 from core.events import (
     AmendRejected,
@@ -20,12 +20,11 @@ from core.events import (
     OrderRejected,
     PositionLiquidated,
 )
+from core.exact import MATH, ZERO
 from core.instruments import Instrument
 from sim.account import VenueAccount
 from sim.venue_order import VenueOrder
 
-ZERO = Decimal(0)
-MATH = Context(prec=34)
 UNCHANGED = (CancelRejected, AmendRejected)
 """Answers that may follow an order's end."""
 

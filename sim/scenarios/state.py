@@ -7,7 +7,7 @@ the one just after.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from decimal import Context, Decimal
+from decimal import Decimal
 from typing import Any
 
 from core.events import (
@@ -25,6 +25,7 @@ from core.events import (
     OrderTriggered,
     PositionLiquidated,
 )
+from core.exact import MATH, ZERO
 from core.instruments import Instrument
 from core.orders import OrderStatus
 from core.venue_rules import VenueRules
@@ -33,8 +34,6 @@ from sim.ledger.maintenance import Maintenance
 from sim.ledger.venue_position import VenuePosition
 from sim.venue_order import VenueOrder
 
-ZERO = Decimal(0)
-MATH = Context(prec=34)
 NAMES: dict[type[Event], tuple[str, tuple[str, ...]]] = {
     OrderAccepted: ("accepted", ()),
     OrderRejected: ("rejected", ("code", "message", "reason")),
