@@ -13,7 +13,6 @@ from core.commands import Approved
 from core.events import Event
 from core.outside import Outside
 from core.plan import Plan
-from core.ports import DataFeed
 from core.tape import Rows
 from live.clock import LiveClock
 from live.feed import TapedFeed
@@ -71,7 +70,6 @@ def taped_outside(
         on_end=on_end,
         start=start,
     )
-    door: DataFeed = feed
     tasks: list[Callable[[], Coroutine[Any, Any, None]]] = [
         feed.push_rows,
         *(venue.run for venue in venues.values()),
@@ -79,4 +77,12 @@ def taped_outside(
         feed.play,
         clock.run,
     ]
-    return Outside(clock, inbox, door.subscribe, on_command, assumptions, feed_ns, tasks)
+    return Outside(
+        clock=clock,
+        inbox=inbox,
+        subscribe=feed.subscribe,
+        on_command=on_command,
+        assumptions=assumptions,
+        feed_ns=feed_ns,
+        tasks=tasks,
+    )

@@ -12,13 +12,10 @@ from typing import Any, Protocol
 
 from core.errors import InvariantBroken
 from core.events import Event
-from core.hosting.fault import endless
+from core.hosting.fault import ROUNDS_MAXIMUM, endless
 from core.moments import INF
 from live.inbox import LiveInbox, not_before
 from live.time_source import Rank, TimeSource
-
-ROUNDS_MAXIMUM = 1000
-"""Times a venue may act at one nanosecond before the run is declared a loop, as in the backtest."""
 
 
 class Simulator(Protocol):

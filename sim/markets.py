@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from core.instruments import Instrument
 from core.tape import Rows
-from sim.bars.bar_market import BarMarket
+from sim.bars.bar_market import BarCursor, BarMarket
 from sim.books.book_market import FINEST, BookMarket
 from sim.books.books import Books
 from sim.books.print_market import PrintMarket
+from sim.matching import Matching
 from sim.models import Models
 
 COMPILED_FROM = 5_000
@@ -29,17 +29,23 @@ def books_over(tapes: Sequence[Rows]) -> Books:
 
 
 def market_of(
-    instrument: Instrument, models: Models, tapes: Sequence[Rows], cursor: Any, books: Books, matching: Any
+    instrument: Instrument,
+    models: Models,
+    tapes: Sequence[Rows],
+    cursor: BarCursor | None,
+    books: Books,
+    matching: Matching,
 ) -> BarMarket | BookMarket:
     """A book, quotes or prints where the run has them, else bars."""
-    own = {tape.kind: tape for tape in tapes_of(instrument.venue, instrument.symbol, tapes)}
+    own: dict[str, Rows] = {tape.kind: tape for tape in tapes_of(instrument.venue, instrument.symbol, tapes)}
     if own.keys() & set(FINEST):
         return over_books(instrument, models, books, matching, own)
+    assert cursor is not None, "a symbol without a book has bars"
     return BarMarket(instrument, models, cursor, matching)
 
 
 def over_books(
-    instrument: Instrument, models: Models, books: Books, matching: Any, tapes: Mapping[Any, Rows]
+    instrument: Instrument, models: Models, books: Books, matching: Matching, tapes: Mapping[str, Rows]
 ) -> BookMarket:
     """A market over tapes of a book, of quotes, or of prints alone."""
     kind = BookMarket if tapes.keys() & set(FINEST[:3]) else PrintMarket

@@ -14,7 +14,6 @@ from core.commands import Approved
 from core.events import Event
 from core.outside import Outside
 from core.plan import Plan, VenuePlan
-from core.ports import DataFeed, Gateway
 from core.tape import Rows
 from sim.bars.bar_cursor import TapeCursor
 from sim.bars.push_cursor import PushCursor
@@ -64,20 +63,19 @@ def simulated_outside(plan: Plan, tapes: Sequence[Rows], history: Sequence[Rows 
     for exchange, line in exchanges:
         world.exchanges.append(exchange)
         world.gateways.append(SimGateway(exchange, line, deliver=world.report, sent=world.venue_concerned))
-    gateways: Sequence[Gateway] = world.gateways
-    door: DataFeed = feed
+    gateways = world.gateways
 
-    def on_command(command: Approved) -> None:
+    def to_each(command: Approved) -> None:
         for gateway in gateways:
             gateway.on_command(command)
 
     return Outside(
-        clock,
-        world,
-        door.subscribe,
-        gateways[0].on_command if len(gateways) == 1 else on_command,
-        said(plan, tapes),
-        feed_ns,
+        clock=clock,
+        inbox=world,
+        subscribe=feed.subscribe,
+        on_command=gateways[0].on_command if len(gateways) == 1 else to_each,
+        assumptions=said(plan, tapes),
+        feed_ns=feed_ns,
         world=world,
         books=own_books(tapes, feed_ns, world.books),
     )
@@ -163,6 +161,7 @@ def simulated_venues(
     made = []
     for venue in plan.venues.values():
         defaults = defaults_of(plan, venue.name, tapes)
+        # A prime apart, so that the venues of one run and of the run with the next seed do not meet.
         seed = plan.config.run.seed * 1_000_003 + zlib.crc32(venue.name.encode())
         if isinstance(defaults.latency, FeedDerivedLatency):
             line = Line(defaults.latency, seed, FeedLegs.of_tapes(t for t in tapes if t.venue == venue.name).at)

@@ -18,7 +18,7 @@ from operator import length_hint
 
 from core.errors import InvariantBroken
 from core.events import Event
-from core.hosting.fault import endless
+from core.hosting.fault import ROUNDS_MAXIMUM, endless
 from core.market.tape_events import RECEIVED
 from core.moments import INF
 from core.ports import InboxStatistics
@@ -28,8 +28,6 @@ from sim.exchange import ExecutionSimulator
 from sim.feed import SimFeed
 from sim.gateway import SimGateway
 
-ROUNDS_MAXIMUM = 1000
-"""Requests answered at one nanosecond before it is called a loop (zero latency lets a strategy answer itself)."""
 YIELD_SECONDS = 0.010
 """Wall time after which other tasks of the event loop get a turn; no effect on results."""
 YIELD_CHECK = 32

@@ -18,6 +18,8 @@ from core.events import Event
 from core.hosting.signals import BadSignal
 from core.moments import SECOND_NS
 
+ROUNDS_MAXIMUM = 1000
+"""Requests answered at one nanosecond before it is called a loop (zero latency lets a strategy answer itself)."""
 FAULTS: tuple[type[BaseException], ...] = (Exception, SystemExit, asyncio.CancelledError)
 """What counts as a strategy's failure where its code is called."""
 

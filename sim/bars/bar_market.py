@@ -10,7 +10,7 @@ from __future__ import annotations
 from decimal import Decimal
 from fractions import Fraction
 from heapq import heappop, heappush
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from core.instruments import Instrument, decimals_of
 from core.moments import INF
@@ -21,6 +21,9 @@ from sim.models import Models
 from sim.models.bars import path_of
 from sim.models.impact import Day
 from sim.venue_order import Cause, VenueOrder
+
+if TYPE_CHECKING:
+    from sim.matching import Matching
 
 FILL, TRIGGER = 0, 1
 
@@ -57,7 +60,7 @@ class BarCursor(Protocol):
 class BarMarket:
     """Matches the working orders of one symbol against its bars."""
 
-    def __init__(self, instrument: Instrument, models: Models, cursor: BarCursor, matching: Any) -> None:
+    def __init__(self, instrument: Instrument, models: Models, cursor: BarCursor, matching: Matching) -> None:
         self.instrument = instrument
         self.models = models
         self.cursor = cursor

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from fractions import Fraction
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from core.instruments import Instrument, decimals_of
 from core.moments import INF
@@ -24,6 +24,9 @@ from sim.books.self_trade import meet
 from sim.books.trailing_day import TrailingDay
 from sim.models import Models
 from sim.venue_order import Cause, VenueOrder
+
+if TYPE_CHECKING:
+    from sim.matching import Matching
 
 CROSSED = {"displayed": kernel_state.DISPLAYED, "full": kernel_state.FULL, "none": kernel_state.NEVER}
 FINEST = ("l3", "depth", "quotes", "trades")
@@ -39,7 +42,7 @@ class BookMarket:
     """The rule of what is paid by a law instead of a level: F2 where the book is used up."""
 
     def __init__(
-        self, instrument: Instrument, models: Models, books: Books, matching: Any, tapes: Mapping[Any, Rows]
+        self, instrument: Instrument, models: Models, books: Books, matching: Matching, tapes: Mapping[str, Rows]
     ) -> None:
         """`tapes` by kind; the finest makes the book, prints come from `trades` beside it."""
         self.instrument = instrument

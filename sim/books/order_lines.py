@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from core.events import PositionSide
 from core.moments import INF
 from sim.books.book_rows import MANTISSA_MAX
 from sim.books.books import Books
 from sim.books.kernel_state import GROWTHS, NOBODY
 from sim.venue_order import VenueOrder
 
-ROOMS = {"net": 0, "long": 1, "short": 2}
+ROOMS: dict[PositionSide, int] = {"net": 0, "long": 1, "short": 2}
 BIDS, ASKS, WAITING = 0, 1, 2
 NO_GROWTHS = np.zeros(GROWTHS, dtype=np.int64)
 

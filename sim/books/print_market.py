@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,6 +21,9 @@ from sim.books.kernel_state import NO_QUEUE, RING
 from sim.models import Models
 from sim.venue_order import VenueOrder
 
+if TYPE_CHECKING:
+    from sim.matching import Matching
+
 
 class PrintMarket(BookMarket):
     """Matches the working orders of one symbol against its prints."""
@@ -28,7 +31,7 @@ class PrintMarket(BookMarket):
     taker_rule = "participation"
 
     def __init__(
-        self, instrument: Instrument, models: Models, books: Books, matching: Any, tapes: Mapping[Any, Rows]
+        self, instrument: Instrument, models: Models, books: Books, matching: Matching, tapes: Mapping[str, Rows]
     ) -> None:
         super().__init__(instrument, models, books, matching, tapes)
         self._taken: list[tuple[int, int]] = []
