@@ -25,11 +25,11 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
-from adapters.cache_periods import Period, Span, period_named, periods, union, within, without
-from adapters.cache_rows import kept_at, taken, together, with_gaps
 from adapters.columns import span
-from adapters.read_ahead import read_ahead
-from adapters.tape_file import StoredTape, open_tape, write_tape
+from adapters.kept.cache_periods import Period, Span, period_named, periods, union, within, without
+from adapters.kept.cache_rows import kept_at, taken, together, with_gaps
+from adapters.tapes.read_ahead import read_ahead
+from adapters.tapes.tape_file import StoredTape, open_tape, write_tape
 from core.atomic_file import sync_folder
 from core.errors import DataError
 from core.moments import MINUTE_NS

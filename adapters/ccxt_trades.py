@@ -15,9 +15,9 @@ from adapters import wrapped
 from adapters.bars_arrow import filled, numbers_of, reading, table_of, times_of
 from adapters.columns import Origin
 from adapters.decimals import BadCell, Column, Decimals, from_strings
-from adapters.recordings import BadTime, nanoseconds
+from adapters.recorded.recordings import BadTime, nanoseconds
+from adapters.recorded.trade_ids import numbered
 from adapters.ticks import Ticks, bad_cell, tick_tape
-from adapters.trade_ids import numbered
 from core.errors import DataError
 from core.tape import Kind, Tape
 

@@ -21,13 +21,13 @@ import msgspec
 import numpy as np
 
 from adapters.columns import Bars, Origin, stamp
-from adapters.day_parts import Page, in_range
 from adapters.decimals import BadCell, Column, Decimals, from_floats
-from adapters.history_rows import FundingRows, Rows, TradeRows
+from adapters.fetching.day_parts import Page, in_range
+from adapters.fetching.history_rows import FundingRows, Rows, TradeRows
+from adapters.fetching.routes import Ask
+from adapters.fetching.venue_fetcher import Desk, VenueFetcher
 from adapters.http import ANSWER_SHOWN, Retry, Sleep, backoff_s
 from adapters.remote_source import Line, RemoteSource, key_of
-from adapters.routes import Ask
-from adapters.venue_fetcher import Desk, VenueFetcher
 from core.errors import UsageError, VenueError
 from core.moments import HOUR_NS, MS_NS, SECOND_NS
 from core.tape import Kind

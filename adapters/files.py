@@ -16,11 +16,11 @@ import msgspec
 from adapters.bars_arrow import read_arrow
 from adapters.bars_csv import read_csv
 from adapters.columns import FIELDS, Bars, Origin, bars_tape, check_no_longer, oldest_first, span
-from adapters.file_sequence import FileRows, together
 from adapters.formats import FORMATS, arrow_kind, read_rows
-from adapters.receipt_clock import FEED_NS
-from adapters.tape_file import open_tape
-from adapters.tape_head import is_tape
+from adapters.recorded.receipt_clock import FEED_NS
+from adapters.tapes.file_sequence import FileRows, together
+from adapters.tapes.tape_file import open_tape
+from adapters.tapes.tape_head import is_tape
 from adapters.trades_csv import FIELDS as TRADE_FIELDS
 from core.checksum import sha256_of
 from core.errors import DataError, UsageError

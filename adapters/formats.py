@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from adapters import bitstamp, ccxt_trades, hyperliquid, okx, recordings, tardis, trades_csv, wrapped
+from adapters import ccxt_trades, trades_csv, wrapped
 from adapters.binance import dumps as binance_dumps
 from adapters.binance import recording as binance_recording
 from adapters.bybit import dumps as bybit_dumps
@@ -15,6 +15,7 @@ from adapters.bybit import recording as bybit_recording
 from adapters.columns import Origin
 from adapters.csv_table import fields_of
 from adapters.marks import read_funding, read_price_bars
+from adapters.recorded import bitstamp, hyperliquid, okx, recordings, tardis
 from core.errors import DataError
 from core.tape import Kind, Tape
 

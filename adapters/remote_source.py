@@ -13,11 +13,11 @@ from urllib.parse import urlsplit
 import msgspec
 
 from adapters.columns import stamp
-from adapters.downloads import Downloads, folder_of_mine
 from adapters.environment import from_environment
-from adapters.fetched_history import FetchedHistory
+from adapters.fetching.downloads import Downloads, folder_of_mine
+from adapters.fetching.venue_fetcher import VenueFetcher
 from adapters.http import JsonReader, Judge, Retry, Sleep, WeightLimiter, session_of
-from adapters.venue_fetcher import VenueFetcher
+from adapters.kept.fetched_history import FetchedHistory
 from core.notation import Timestamp
 from core.ports import HistorySource
 from core.settings.yaml_nodes import SECRET_REFERENCE

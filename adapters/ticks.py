@@ -16,7 +16,7 @@ import numpy as np
 from adapters.columns import stamp
 from adapters.csv_table import Gathered
 from adapters.decimals import BadCell, Column, Decimals, from_strings, reduced
-from adapters.receipt_clock import FEED_NS, Astray, OutOfOrder, received
+from adapters.recorded.receipt_clock import FEED_NS, Astray, OutOfOrder, received
 from core.errors import DataError
 from core.tape import COLUMNS, LAST, NARROW, Gap, Kind, Tape, disorder_ns
 

@@ -15,8 +15,8 @@ import numpy as np
 from adapters.columns import Origin
 from adapters.csv_table import Block, Layout, gathered, read_blocks, separator_of
 from adapters.decimals import Column
+from adapters.recorded.trade_ids import named_twice
 from adapters.ticks import aggressor, tick_tape, trade_ticks
-from adapters.trade_ids import named_twice
 from core.errors import DataError
 from core.tape import Kind, Tape
 

@@ -43,7 +43,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from adapters.tape_file import open_tape
+from adapters.tapes.tape_file import open_tape
 from benchmarks.bars_worker import GivenTape
 from benchmarks.market_rows import FIRST_ROWS, stored
 from core.command_line.rare_collection import collected_seldom

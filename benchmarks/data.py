@@ -32,7 +32,7 @@ import numpy as np
 from adapters.cache import Shelf
 from adapters.columns import Bars, Origin, bars_tape
 from adapters.decimals import Decimals
-from adapters.tape_file import GROUP_ROWS, open_tape, write_tape
+from adapters.tapes.tape_file import GROUP_ROWS, open_tape, write_tape
 from core.moments import DAY_NS
 from core.tape import Tape
 

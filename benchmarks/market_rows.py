@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from adapters.tape_file import write_tape
-from adapters.tape_head import SCHEMA_VERSION
+from adapters.tapes.tape_file import write_tape
+from adapters.tapes.tape_head import SCHEMA_VERSION
 from core.tape import LAST, Tape
 from sim.markets import COMPILED_FROM
 

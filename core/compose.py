@@ -322,7 +322,7 @@ def cache_folder(config: Config | None = None) -> Path:
 
 def market_data(root: Path) -> Any:
     """The desk of the cache below `root`: what there is, whether it is whole, and what brings more of it."""
-    from adapters.cache_desk import CacheDesk
+    from adapters.kept.cache_desk import CacheDesk
 
     return CacheDesk(root)
 

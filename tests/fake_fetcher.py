@@ -23,9 +23,9 @@ import numpy as np
 
 from adapters.columns import Bars, Origin, bars_tape
 from adapters.decimals import Decimals
-from adapters.fetch import Fetched, Progress
-from adapters.fetched_history import FetchedHistory
-from adapters.rows_tape import empty_tape
+from adapters.fetching.fetch import Fetched, Progress
+from adapters.fetching.rows_tape import empty_tape
+from adapters.kept.fetched_history import FetchedHistory
 from core.errors import VenueError
 from core.moments import DAY_NS
 from core.tape import Kind, Rows, Tape
@@ -40,7 +40,7 @@ TRADES_A_DAY = 400
 
 
 class FakeFetcher:
-    """See `adapters.fetch.Fetcher`."""
+    """See `adapters.fetching.fetch.Fetcher`."""
 
     venue = "fake"
     market = "linear"

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from adapters.binance.rest import BinanceRest
 from adapters.bybit.rest import BybitRest
-from adapters.fetch import Fetched
-from adapters.routes import Ask, fetched_parts
-from adapters.rows_tape import rows_tape
+from adapters.fetching.fetch import Fetched
+from adapters.fetching.routes import Ask, fetched_parts
+from adapters.fetching.rows_tape import rows_tape
 from core.moments import DAY_NS
 from core.tape import Kind
 from loopback import Loopback

@@ -15,10 +15,10 @@ import pytest
 
 from adapters.binance.dumps import read_days
 from adapters.binance.history import BinanceSource
-from adapters.downloads import Downloads, folder_of_mine
+from adapters.fetching.downloads import Downloads, folder_of_mine
+from adapters.fetching.routes import dump_spans, month_start, next_dump, next_month
 from adapters.http import Retry
 from adapters.remote_source import Line
-from adapters.routes import dump_spans, month_start, next_dump, next_month
 from core.errors import DataError, VenueError
 from core.tape import Kind, Tape
 from loopback import Loopback, Naps, answering, cut_after, listening, reset, silent_after

@@ -15,7 +15,7 @@ import pytest
 from adapters.binance import translate, wire
 from adapters.binance.history import BinanceSource
 from adapters.columns import Origin
-from adapters.fetch import Fetched
+from adapters.fetching.fetch import Fetched
 from adapters.remote_source import Line
 from core.errors import DataError, UsageError, VenueError
 from core.tape import Kind, Tape

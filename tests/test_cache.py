@@ -14,10 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters import cache, tape_file, tape_head
+from adapters import cache
 from adapters.cache import QUARANTINE, Shelf, safe_name
-from adapters.cache_periods import period_of, periods, union, within, without
-from adapters.tape_file import StoredTape, open_tape
+from adapters.kept.cache_periods import period_of, periods, union, within, without
+from adapters.tapes import tape_file, tape_head
+from adapters.tapes.tape_file import StoredTape, open_tape
 from core.errors import DataError, VenueError
 from core.moments import DAY_NS
 from core.tape import Kind, in_memory

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.cache_periods import union
+from adapters.kept.cache_periods import union
 from core.moments import DAY_NS
 from core.tape import Kind
 from fake_fetcher import MAY_4, MINUTE, FakeFetcher, loaded, rows_in

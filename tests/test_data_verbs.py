@@ -17,7 +17,7 @@ import pytest
 from adapters.binance.history import BinanceSource
 from adapters.cache import QUARANTINE
 from adapters.files import FileSource
-from adapters.tape_file import open_tape
+from adapters.tapes.tape_file import open_tape
 from command_line import CommandLine
 from core.market.price_filters import PercentPrice
 from core.moments import DAY_NS

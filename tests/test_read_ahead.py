@@ -9,7 +9,7 @@ from functools import partial
 
 import pytest
 
-from adapters.read_ahead import read_ahead
+from adapters.tapes.read_ahead import read_ahead
 
 
 def doubled(number: int) -> int:

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.binance.book_sync import FuturesSync, SpotSync
-from adapters.book_sync import BookSync, Ids, Message, Step, Stitched, stitched
 from adapters.bybit.book_sync import BybitSync
+from adapters.recorded.book_sync import BookSync, Ids, Message, Step, Stitched, stitched
 from core.tape import Gap
 
 APPLY, OLD, GAP = Step.APPLY, Step.OLD, Step.GAP

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters import tape_file
-from adapters.tape_file import open_tape, write_tape
+from adapters.tapes import tape_file
+from adapters.tapes.tape_file import open_tape, write_tape
 from core.errors import DataError
 from core.tape import COLUMNS, LAST, NARROW, SNAPSHOT, Column, Gap, Kind, Tape
 from recorded import read
@@ -236,7 +236,7 @@ def test_a_write_that_fails_leaves_the_file_that_was_there(tmp_path: Path, monke
     def refused(handle: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("adapters.tape_file.os.fsync", refused)
+    monkeypatch.setattr("adapters.tapes.tape_file.os.fsync", refused)
     with pytest.raises(DataError, match="No space left on device"):
         write_tape(tape_of("trades", 20), path)
     assert open_tape(path).load().tape_id == tape.tape_id

@@ -13,7 +13,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from adapters import okx
 from adapters.binance import frames as binance_frames
 from adapters.binance import translate as binance
 from adapters.binance import wire as binance_wire
@@ -24,6 +23,7 @@ from adapters.bybit import translate as bybit
 from adapters.bybit import wire as bybit_wire
 from adapters.bybit.instruments import instruments_of, tiers_of
 from adapters.columns import Origin
+from adapters.recorded import okx
 from recorded import DATA
 from recorded_answers import body_of
 

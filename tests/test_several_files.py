@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from adapters import conversion, files
+from adapters import files
 from adapters.files import FileSource
-from adapters.tape_file import open_tape, write_tape
+from adapters.tapes import conversion
+from adapters.tapes.tape_file import open_tape, write_tape
 from command_line import CommandLine
 from core.errors import DataError
 from core.moments import DAY_NS

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from adapters.joined_tape import JoinedTape
-from adapters.tape_file import StoredTape, open_tape, write_tape
+from adapters.tapes.joined_tape import JoinedTape
+from adapters.tapes.tape_file import StoredTape, open_tape, write_tape
 from core.compose import compose
 from core.result import make_result
 from core.tape import LAST, SNAPSHOT, Rows, Tape

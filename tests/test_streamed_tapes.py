@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.joined_tape import JoinedTape
-from adapters.tape_file import open_tape, write_tape
+from adapters.tapes.joined_tape import JoinedTape
+from adapters.tapes.tape_file import open_tape, write_tape
 from core.errors import DataError
 from core.market.price_series import PriceReader
 from core.market.tape_events import batches

@@ -13,7 +13,7 @@ import pytest
 
 from adapters.binance.brackets import BinanceBrackets
 from adapters.cache import QUARANTINE
-from adapters.kept_brackets import KeptBrackets
+from adapters.kept.kept_brackets import KeptBrackets
 from command_line import CommandLine
 from core.compose import compose, read_plan
 from core.errors import ConfigError, DataError, UsageError, VenueError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from adapters.book_sync import Ids, Step
+from adapters.recorded.book_sync import Ids, Step
 
 
 class SpotSync:

@@ -11,7 +11,7 @@ from adapters.binance.rest import BinanceRest
 from adapters.binance.signing import ApiKey
 from adapters.binance.wire import ENDPOINTS
 from adapters.http import WeightLimiter
-from adapters.kept_brackets import KeptBrackets, RemoteBrackets
+from adapters.kept.kept_brackets import KeptBrackets, RemoteBrackets
 from adapters.remote_source import Line, key_of
 from core.errors import UsageError
 from core.settings.yaml_nodes import SECRET_REFERENCE

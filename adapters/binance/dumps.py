@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 
 from adapters.binance.book_sync import FuturesSync
-from adapters.book_sync import Ids
 from adapters.columns import Origin
 from adapters.csv_table import Block, Layout, gathered, headed, read_blocks, separator_of
 from adapters.decimals import Column
-from adapters.depth_rows import DepthRows
+from adapters.recorded.book_sync import Ids
+from adapters.recorded.depth_rows import DepthRows
+from adapters.recorded.trade_ids import numbered
 from adapters.ticks import Ticks, aggressor, tick_tape, trade_ticks
-from adapters.trade_ids import numbered
 from core.errors import DataError
 from core.moments import DAY_NS
 from core.tape import Kind, Tape

@@ -14,9 +14,9 @@ from adapters.binance import wire
 from adapters.binance.rest import BinanceRest
 from adapters.binance.vision import Vision
 from adapters.binance.wire import DUMP_URL, ENDPOINTS, Market
+from adapters.fetching.venue_fetcher import Desk, VenueFetcher
 from adapters.http import WeightLimiter
 from adapters.remote_source import Line, RemoteSource, key_of
-from adapters.venue_fetcher import Desk, VenueFetcher
 from core.errors import UsageError
 from core.tape import Kind
 

@@ -12,12 +12,12 @@ import numpy as np
 
 from adapters.binance import frames
 from adapters.binance.book_sync import FuturesSync, SpotSync
-from adapters.book_sync import Ids
-from adapters.depth_rows import DepthRows
-from adapters.message_rows import MessageRows
-from adapters.recordings import UNREADABLE, Line, lines, nanoseconds
+from adapters.recorded.book_sync import Ids
+from adapters.recorded.depth_rows import DepthRows
+from adapters.recorded.message_rows import MessageRows
+from adapters.recorded.recordings import UNREADABLE, Line, lines, nanoseconds
+from adapters.recorded.trade_ids import numbered
 from adapters.ticks import Ticks, aggressor, tick_tape
-from adapters.trade_ids import numbered
 from core.errors import DataError
 from core.tape import INSURANCE, Kind, Tape
 

@@ -17,10 +17,10 @@ from adapters.binance.instruments import instruments_of, tiers_of
 from adapters.binance.signing import STALE, ApiKey
 from adapters.binance.wire import ENDPOINTS, Endpoint, Endpoints, Market
 from adapters.columns import Bars, Origin, stamp
-from adapters.day_parts import Page, ascending, in_range
-from adapters.history_rows import FundingRows, TradeRows, trades_joined
+from adapters.fetching.day_parts import Page, ascending, in_range
+from adapters.fetching.history_rows import FundingRows, TradeRows, trades_joined
+from adapters.fetching.routes import Ask
 from adapters.http import JsonReader, Refused, Signed
-from adapters.routes import Ask
 from core.errors import VenueError
 from core.margin import DatedTiers
 from core.moments import HOUR_NS, MS_NS

@@ -8,8 +8,8 @@ import numpy as np
 
 from adapters.binance.wire import AggTrade, Funding, Kline, Trade
 from adapters.columns import FIELDS, Bars, Origin
-from adapters.history_rows import FundingRows, TradeRows
-from adapters.page_cells import numbers_of, times_of
+from adapters.fetching.history_rows import FundingRows, TradeRows
+from adapters.fetching.page_cells import numbers_of, times_of
 from adapters.ticks import aggressor
 
 

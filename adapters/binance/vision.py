@@ -17,11 +17,11 @@ from adapters.binance import wire
 from adapters.binance.dumps import read_days, read_dump
 from adapters.binance.wire import ENDPOINTS, Market
 from adapters.columns import FIELDS, PRICES, Bars
-from adapters.downloads import Download, Downloads
-from adapters.dump_days import bars_by_day, ticks_by_day, within
-from adapters.fetch import Fetched
-from adapters.receipt_clock import FEED_NS
-from adapters.routes import DUMP_REQUESTS, Ask, DumpSpan, Sizes, day_text
+from adapters.fetching.downloads import Download, Downloads
+from adapters.fetching.dump_days import bars_by_day, ticks_by_day, within
+from adapters.fetching.fetch import Fetched
+from adapters.fetching.routes import DUMP_REQUESTS, Ask, DumpSpan, Sizes, day_text
+from adapters.recorded.receipt_clock import FEED_NS
 from core.moments import DAY_NS
 
 KLINES = {"bars": "klines", "marks": "markPriceKlines", "index": "indexPriceKlines"}

@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from adapters.bybit.dumps import read_dump
 from adapters.bybit.recording import read_recording
 from adapters.bybit.wire import Market
-from adapters.downloads import Download, Downloads
-from adapters.dump_days import within
-from adapters.fetch import Fetched
-from adapters.receipt_clock import FEED_NS
-from adapters.routes import Ask, DumpSpan, Sizes, day_text
+from adapters.fetching.downloads import Download, Downloads
+from adapters.fetching.dump_days import within
+from adapters.fetching.fetch import Fetched
+from adapters.fetching.routes import Ask, DumpSpan, Sizes, day_text
+from adapters.recorded.receipt_clock import FEED_NS
 
 LEVELS = (500, 200)
 """How deep books were recorded, at different times."""

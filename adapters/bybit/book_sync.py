@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from adapters.book_sync import Ids, InStream, Step
+from adapters.recorded.book_sync import Ids, InStream, Step
 
 
 class BybitSync(InStream):

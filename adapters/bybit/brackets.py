@@ -10,7 +10,7 @@ from pathlib import Path
 from adapters.bybit import wire
 from adapters.bybit.limiter import BybitLimiter
 from adapters.bybit.rest import BybitRest
-from adapters.kept_brackets import KeptBrackets, RemoteBrackets
+from adapters.kept.kept_brackets import KeptBrackets, RemoteBrackets
 from adapters.remote_source import Line, key_of
 from core.errors import UsageError
 

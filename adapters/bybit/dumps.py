@@ -14,8 +14,8 @@ from adapters import wrapped
 from adapters.columns import Origin
 from adapters.csv_table import Block, fields_of, gathered, headed, read_blocks
 from adapters.decimals import Column
+from adapters.recorded.trade_ids import named_twice
 from adapters.ticks import tick_tape, trade_ticks
-from adapters.trade_ids import named_twice
 from core.errors import DataError
 from core.tape import RPI, Kind, Tape
 

@@ -14,8 +14,8 @@ from adapters.bybit.archive import BybitArchive
 from adapters.bybit.limiter import BybitLimiter
 from adapters.bybit.rest import BybitRest
 from adapters.bybit.wire import BASE_URL, BOOK_URL, DUMP_URL, Market
+from adapters.fetching.venue_fetcher import Desk, VenueFetcher
 from adapters.remote_source import Line, RemoteSource, key_of
-from adapters.venue_fetcher import Desk, VenueFetcher
 from core.errors import UsageError
 from core.tape import Kind
 

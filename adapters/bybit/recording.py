@@ -9,14 +9,14 @@ from typing import Protocol
 import msgspec
 import numpy as np
 
-from adapters.book_sync import Ids
 from adapters.bybit import frames
 from adapters.bybit.book_sync import BybitSync
-from adapters.depth_rows import DepthRows
-from adapters.message_rows import MessageRows
-from adapters.recordings import UNREADABLE, Line, lines, nanoseconds
+from adapters.recorded.book_sync import Ids
+from adapters.recorded.depth_rows import DepthRows
+from adapters.recorded.message_rows import MessageRows
+from adapters.recorded.recordings import UNREADABLE, Line, lines, nanoseconds
+from adapters.recorded.trade_ids import named_twice
 from adapters.ticks import Ticks, tick_tape
-from adapters.trade_ids import named_twice
 from core.errors import DataError
 from core.tape import BLOCK, RPI, Kind, Tape
 

@@ -11,10 +11,10 @@ from adapters.bybit import translate, wire
 from adapters.bybit.instruments import instruments_of, tiers_of
 from adapters.bybit.wire import FUNDING, INDEX, INSTRUMENTS, KLINES, MARKS, RECENT, RISK_LIMITS, Endpoint, Market
 from adapters.columns import Bars, Origin, stamp
-from adapters.day_parts import Page, ascending, in_range
-from adapters.history_rows import FundingRows
+from adapters.fetching.day_parts import Page, ascending, in_range
+from adapters.fetching.history_rows import FundingRows
+from adapters.fetching.routes import Ask
 from adapters.http import JsonReader, Refused
-from adapters.routes import Ask
 from core.errors import VenueError
 from core.margin import DatedTiers
 from core.moments import HOUR_NS, MS_NS

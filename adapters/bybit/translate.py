@@ -9,8 +9,8 @@ import numpy as np
 from adapters.bybit.wire import Funding, Kline, PriceKline, Trade
 from adapters.columns import PRICES, Bars, Origin
 from adapters.decimals import Decimals
-from adapters.history_rows import FundingRows, TradeRows
-from adapters.page_cells import numbers_of, times_of
+from adapters.fetching.history_rows import FundingRows, TradeRows
+from adapters.fetching.page_cells import numbers_of, times_of
 from core.tape import BLOCK, RPI
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from adapters.files import FileHistory, files_named
-from adapters.tape_file import open_tape, write_tape
+from adapters.tapes.tape_file import open_tape, write_tape
 from core.errors import DataError, UsageError
 from core.tape import Rows
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from adapters.columns import Bars, Origin, bars_joined, bars_tape
-from adapters.history_rows import FundingRows, Rows, TradeRows, funding_joined, trades_joined
+from adapters.fetching.history_rows import FundingRows, Rows, TradeRows, funding_joined, trades_joined
 from adapters.marks import funding_tape, price_tape
+from adapters.recorded.trade_ids import named_twice, numbered
 from adapters.ticks import Ticks, tick_tape
-from adapters.trade_ids import named_twice, numbered
 from core.tape import COLUMNS, NARROW, Kind, Tape
 
 

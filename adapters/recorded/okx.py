@@ -13,12 +13,12 @@ from typing import Annotated
 import msgspec
 import numpy as np
 
-from adapters.book_sync import Ids, InStream, Step
-from adapters.depth_rows import DepthRows
-from adapters.message_rows import MessageRows
-from adapters.recordings import UNREADABLE, lines, nanoseconds
+from adapters.recorded.book_sync import Ids, InStream, Step
+from adapters.recorded.depth_rows import DepthRows
+from adapters.recorded.message_rows import MessageRows
+from adapters.recorded.recordings import UNREADABLE, lines, nanoseconds
+from adapters.recorded.trade_ids import named_twice
 from adapters.ticks import tick_tape
-from adapters.trade_ids import named_twice
 from core.errors import DataError
 from core.tape import Kind, Tape
 

@@ -7,8 +7,8 @@ from itertools import chain
 
 import numpy as np
 
-from adapters.book_sync import BookSync, Ids, Message, stitched
 from adapters.decimals import BadCell, Column, Decimals
+from adapters.recorded.book_sync import BookSync, Ids, Message, stitched
 from adapters.ticks import NumberColumn, Ticks, bad_cell, last_of_message
 from core.tape import SNAPSHOT
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from adapters.columns import PRICES, Bars, Origin, bars_joined, bars_tape, gaps_of
 from adapters.decimals import BadCell, Decimals, joined, reduced
-from adapters.joined_tape import JoinedTape
 from adapters.marks import funding_tape, price_tape
+from adapters.tapes.joined_tape import JoinedTape
 from core.tape import COLUMNS, SIZES, Column, Gap, Kind, Rows, Tape, in_memory, is_number
 
 NOTES_MAX = 20

@@ -15,18 +15,18 @@ import numpy as np
 
 from adapters.binance.history import BinanceSource
 from adapters.cache import CHECKED_AT_ONCE, QUARANTINE, TAPES, Shelf, Version, folder_name, safe_name
-from adapters.cache_periods import Span, period_named, union, within, without
-from adapters.cache_rows import played
 from adapters.columns import Origin, span, stamp
-from adapters.conversion import Converted, converted
-from adapters.fetched_history import FetchedHistory
 from adapters.files import FileHistory
-from adapters.kept_brackets import answer_of, answers, set_aside
-from adapters.read_ahead import read_ahead
+from adapters.kept.cache_periods import Span, period_named, union, within, without
+from adapters.kept.cache_rows import played
+from adapters.kept.fetched_history import FetchedHistory
+from adapters.kept.kept_brackets import answer_of, answers, set_aside
 from adapters.remote_source import Line
 from adapters.sources import FileSource, source_of
-from adapters.tape_file import write_tape
-from adapters.tape_head import Head, read_head
+from adapters.tapes.conversion import Converted, converted
+from adapters.tapes.read_ahead import read_ahead
+from adapters.tapes.tape_file import write_tape
+from adapters.tapes.tape_head import Head, read_head
 from core.errors import DataError, UsageError
 from core.margin import DatedTiers
 from core.notation import interval_ns

@@ -13,8 +13,8 @@ import numpy as np
 
 from adapters.csv_table import gathered, headed, read_blocks
 from adapters.decimals import Column
+from adapters.recorded.trade_ids import named_twice
 from adapters.ticks import Ticks, tick_tape, trade_ticks
-from adapters.trade_ids import named_twice
 from core.tape import ADD, DELETE, LAST, MODIFY, SNAPSHOT, Kind, Tape
 
 ORDERS = ("id", "timestamp", "exchange_timestamp", "price", "volume", "action", "direction")

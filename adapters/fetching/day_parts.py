@@ -6,8 +6,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import NamedTuple, TypeVar
 
 from adapters.columns import Bars, stamp
-from adapters.fetch import Fetched
-from adapters.history_rows import FundingRows, Rows, TradeRows
+from adapters.fetching.fetch import Fetched
+from adapters.fetching.history_rows import FundingRows, Rows, TradeRows
 from core.errors import VenueError
 from core.moments import DAY_NS
 from core.tape import Tape

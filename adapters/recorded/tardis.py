@@ -16,8 +16,8 @@ from adapters import wrapped
 from adapters.columns import Origin
 from adapters.csv_table import Block, Gathered, fields_of, gathered, headed, read_blocks
 from adapters.decimals import BadCell, Column, Decimals, from_strings
+from adapters.recorded.trade_ids import numbered
 from adapters.ticks import Ticks, bad_cell, tick_tape
-from adapters.trade_ids import numbered
 from core.errors import DataError
 from core.tape import LAST, SNAPSHOT, Kind, Tape
 

@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from adapters.cache_rows import NOTES_MAX, bars_of, played
 from adapters.columns import PRICES, Bars, Origin, bars_tape, stamp
 from adapters.decimals import Decimals, joined
+from adapters.kept.cache_rows import NOTES_MAX, bars_of, played
 from core.errors import DataError
 from core.tape import Rows
 

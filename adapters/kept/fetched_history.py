@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from adapters.cache import Shelf
-from adapters.cache_lock import locked
-from adapters.cache_periods import Span, period_of, without
-from adapters.cache_rows import played
 from adapters.columns import Origin, span, stamp
-from adapters.fetch import Fetched, Fetcher
-from adapters.venue_fetcher import BY_INTERVAL, grid_down, grid_up
+from adapters.fetching.fetch import Fetched, Fetcher
+from adapters.fetching.venue_fetcher import BY_INTERVAL, grid_down, grid_up
+from adapters.kept.cache_lock import locked
+from adapters.kept.cache_periods import Span, period_of, without
+from adapters.kept.cache_rows import played
 from core.errors import DataError, VenueError
 from core.moments import DAY_NS, MINUTE_NS
 from core.ports import Downloaded

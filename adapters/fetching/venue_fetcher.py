@@ -11,10 +11,10 @@ from functools import partial
 from typing import NamedTuple, Protocol
 
 from adapters.columns import grid_origin, span
-from adapters.day_parts import Page
-from adapters.fetch import Fetched, Progress
-from adapters.routes import Archive, Ask, fetched_parts
-from adapters.rows_tape import rows_tape
+from adapters.fetching.day_parts import Page
+from adapters.fetching.fetch import Fetched, Progress
+from adapters.fetching.routes import Archive, Ask, fetched_parts
+from adapters.fetching.rows_tape import rows_tape
 from core.errors import UsageError
 from core.tape import Kind
 from core.venue_rules import DatedInstrument
@@ -52,7 +52,7 @@ class Desk(NamedTuple):
 
 
 class VenueFetcher:
-    """A `Fetcher` (see `adapters.fetch`) over a venue's desk."""
+    """A `Fetcher` (see `adapters.fetching.fetch`) over a venue's desk."""
 
     def __init__(
         self,

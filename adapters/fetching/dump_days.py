@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from adapters.columns import Bars
-from adapters.day_parts import in_range
-from adapters.fetch import Fetched
-from adapters.routes import Ask, DumpSpan
-from adapters.rows_tape import empty_tape, rows_tape
+from adapters.fetching.day_parts import in_range
+from adapters.fetching.fetch import Fetched
+from adapters.fetching.routes import Ask, DumpSpan
+from adapters.fetching.rows_tape import empty_tape, rows_tape
 from core.moments import DAY_NS
 from core.tape import Tape, gaps_within, in_memory
 

@@ -22,8 +22,8 @@ import msgspec
 import numpy as np
 
 from adapters.decimals import Column
-from adapters.read_ahead import read_ahead
-from adapters.tape_head import AGAIN, KEY, SCHEMA_VERSION, Head, head_of, origin_of, read_head, reading
+from adapters.tapes.read_ahead import read_ahead
+from adapters.tapes.tape_head import AGAIN, KEY, SCHEMA_VERSION, Head, head_of, origin_of, read_head, reading
 from core.errors import DataError
 from core.tape import (
     COLUMNS,

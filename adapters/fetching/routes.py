@@ -13,8 +13,8 @@ from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from typing import Literal, NamedTuple, Protocol
 
-from adapters.day_parts import MakeTape, Page, days_of
-from adapters.fetch import Fetched
+from adapters.fetching.day_parts import MakeTape, Page, days_of
+from adapters.fetching.fetch import Fetched
 from core.moments import DAY_NS
 from core.tape import Kind
 

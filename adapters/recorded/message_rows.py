@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from adapters.decimals import BadCell
-from adapters.recordings import Line, nanoseconds
+from adapters.recorded.recordings import Line, nanoseconds
 from adapters.ticks import NumberColumn, Ticks, bad_cell
 
 PRICE_BARS = ("open", "high", "low", "close")

@@ -1,0 +1,1 @@
+"""Tapes on the disk, several as one, and whatever becomes one."""
