@@ -96,6 +96,15 @@ def test_a_hole_in_the_data_while_an_order_worked_is_told_and_one_before_it_is_n
     assert not [line for line in on_a_book(wish, gaps=(before,)) if "while orders worked" in line]
 
 
+def test_orders_that_were_refused_do_not_keep_others_from_being_looked_at() -> None:
+    """301 are below one step (0.001) and denied; the one after them waits at 95, 4 below the low of 99."""
+    refused = [{"side": "buy", "qty": "0.0001"}] * 301
+    warnings = on_bars([*refused, {"side": "buy", "qty": 1, "price": "95"}])
+    assert told(warnings, "no order was filled") == "no order was filled; they ended denied (301), accepted (1)"
+    assert "the nearest it was 4 away" in told(warnings, "the market never came to 1 limit")
+    assert not [line for line in warnings if "looked at" in line]
+
+
 def test_a_run_with_a_fill_says_nothing_of_this() -> None:
     plan = plan_of({"X": [*flat("100"), BAR]})
     answer = [{"side": "buy", "qty": 1}, {"side": "buy", "qty": 1, "price": "85"}]

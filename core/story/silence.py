@@ -29,6 +29,7 @@ PRICED = ("trades", "bars", "quotes", "depth", "l3")
 BASIS = {"mark": "marks", "index": "index"}
 """What moves a trigger that does not wait for the last price."""
 REASONS_MAX = 5
+REFUSED = (OrderStatus.DENIED, OrderStatus.REJECTED)
 
 
 class Stretch(NamedTuple):
@@ -68,7 +69,8 @@ NOTHING = Seen(0.0, 0.0, 0.0)
 def why_silent(parts: RunParts, orders: Sequence[Order]) -> Iterator[str]:
     """One sentence per reason. `orders` are those of a run without a fill; those refused are told elsewhere."""
     yield _ends(orders)
-    looked = orders[:ORDERS_MAX]
+    taken = [order for order in orders if order.status not in REFUSED]
+    looked = taken[:ORDERS_MAX]
     late = {order.terms.id for order in looked if _is_late(parts, order)}
     yield from _tried_in_vain([order for order in looked if order.terms.id not in late])
     if late:
@@ -85,8 +87,8 @@ def why_silent(parts: RunParts, orders: Sequence[Order]) -> Iterator[str]:
             groups.setdefault(group, []).append((distance, stretch, seen or NOTHING))
     for group, found in groups.items():
         yield _sentence(group, found)
-    if len(orders) > ORDERS_MAX:
-        yield f"only the first {ORDERS_MAX:,} of {len(orders):,} orders were looked at for this"
+    if len(taken) > ORDERS_MAX:
+        yield f"only the first {ORDERS_MAX:,} of {len(taken):,} orders that were not refused were looked at for this"
 
 
 def _ends(orders: Sequence[Order]) -> str:
