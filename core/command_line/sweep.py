@@ -128,7 +128,9 @@ async def _run_all(variants: Sequence[Variant], options: argparse.Namespace) -> 
             print(f"{next(done)} of {len(variants)} done: {variant.label}", file=sys.stderr)
         return outcome
 
-    return await asyncio.gather(*map(run, variants))
+    async with asyncio.TaskGroup() as group:  # it waits for all of them, also where it is canceled
+        tasks = [group.create_task(run(variant)) for variant in variants]
+    return [task.result() for task in tasks]
 
 
 async def _run_one(variant: Variant, options: argparse.Namespace) -> Outcome:
