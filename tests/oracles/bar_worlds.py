@@ -111,6 +111,8 @@ class BarWorld:
             order["trigger_price"] = self.price(draw.randint(97, 103))
             if "price" in order and draw.random() < 0.3:
                 order["price"] = order["trigger_price"]
+            if self.venue == "bybit-linear" and order.get("tif") == "gtc" and draw.random() < 0.3:
+                order["post_only"] = True
         elif order["type"] == "market" and draw.random() < 0.2:
             order["tif"] = "ioc"
         return order

@@ -196,6 +196,8 @@ class BookWorld:
                 order["post_only"] = True
         if order["type"] not in ("limit", "market"):
             order["trigger_price"] = str(draw.randint(98, 102))
+            if self.venue == "bybit-linear" and order.get("tif") == "gtc" and draw.random() < 0.3:
+                order["post_only"] = True
         if order.get("tif") != "fok" and draw.random() < 0.5:
             order["stp"] = draw.choice(MODES[self.venue])
         return order
