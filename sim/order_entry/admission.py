@@ -211,7 +211,7 @@ class Admission:
         most = market.instrument.max_amends if market.instrument.max_amends is not None else rules.max_amends
         if most is not None and self.open.amends(order) >= most:
             return self.refused("max_amends", most)
-        if qty <= order.filled:
+        if qty <= order.filled + order.prevented:
             return None if rules.amend_below_filled == "cancel" else self.refused("amend_filled")
         terms = msgspec.structs.replace(order.terms, price=price, qty=qty)
         failure = self._filtered(terms, price, market, at, duplicate=False)

@@ -22,7 +22,7 @@ def amend(exchange: Any, request: tuple[str, Decimal | None, Decimal, OwnerKeys]
     if answer is not None:
         local = exchange.local_at(keys[4], at)
         exchange.emit(AmendRejected(local, at, *keys, order_id, answer.code, answer.message), order)
-    elif qty <= order.filled:
+    elif qty <= order.filled + order.prevented:
         exchange.matching.cancel(order, at, "amend")
     else:
         _change(exchange, order, price, qty, at)
