@@ -56,7 +56,7 @@ class VenueOrder:
     listed = False
     """Whether it is among the venue's open orders: what ends as it enters never is."""
     carried = False
-    """A taker's rest waiting for the next open."""
+    """A taker, or what is left of one, waiting for the next open."""
     filled = ZERO
     prevented = ZERO
     value = ZERO

@@ -182,7 +182,9 @@ class BarMarket:
         """A limit order comes to rest, or a trigger order begins to wait, at `at`."""
         if order not in self.orders:
             self.orders.append(order)
-        if self.bar is not None and at < self._end:
+        inside = self.bar is not None and at < self._end
+        order.carried = not inside and self._would_take(order, at)
+        if inside:
             self._plan(order, at)
 
     def remove(self, order: VenueOrder) -> None:
@@ -203,6 +205,7 @@ class BarMarket:
             if not order.leaves:  # what is left of its quote units buys no step any more
                 matching.expire(order, at, "no_liquidity")
                 return
+        order.carried = False
         wanted = matching.may_fill(order)
         room = self._room()
         steps = wanted if wanted <= room else room
@@ -234,11 +237,19 @@ class BarMarket:
         touch = self.best_price(order, at, reference)
         return touch is not None and order.sign * (touch - order.limit) <= 0
 
+    def _would_take(self, order: VenueOrder, at: int) -> bool:
+        """In a hole: whether a limit order would trade at the last price known, and so at the open it waits for."""
+        if order.limit is None or order.waits_for_trigger or order.never_takes:
+            return False
+        known = self.known_before(at)
+        return known is not None and order.sign * (self._touch(order, known) - order.limit) <= 0
+
     def best_price(self, order: VenueOrder, at: int, reference: Exact | None = None) -> Decimal | None:
         """What a taker pays at `at` before impact; None in a hole."""
         ref = self.price(at) if reference is None else reference
-        if ref is None:
-            return None
+        return None if ref is None else self._touch(order, ref)
+
+    def _touch(self, order: VenueOrder, ref: Exact) -> Decimal:
         price = ref / self._unit
         half = self.models.spread.half(price, self.instrument.tick_float)
         return self.instrument.price_away(price * (1.0 + order.sign * half), order.terms.side)
@@ -323,7 +334,7 @@ class BarMarket:
     def _plan_trailing(self, order: VenueOrder, since: int) -> None:
         path, began = self._walk(), order.trail_since
         trail = Trail(order.trigger_sign, order.trigger, order.trail, order.trail_ppm, order.trail_next)
-        if began is not None and began >= self.bar.open_time:  # planned anew: it has seen a part of this bar
+        if began is not None and began >= self.bar.open_time:  # planned anew: it has seen this bar until now
             trail = until(trail._replace(best=order.trail_best), path, began, since)
         order.trail_best, order.trail_since = trail.best, since
         trail, pulled = follow(trail, path, since)
