@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import UserDict
 from contextlib import suppress
 from decimal import Decimal
@@ -214,7 +215,7 @@ BAD: list[tuple[Any, str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("answer", "message"), BAD, ids=[repr(a)[:60] for a, _ in BAD])
+@pytest.mark.parametrize(("answer", "message"), BAD, ids=[re.sub(" at 0x[0-9a-f]*", "", repr(a)[:60]) for a, _ in BAD])
 def test_a_bad_answer_is_refused_in_one_sentence_that_names_what_is_wrong(answer: Any, message: str) -> None:
     with pytest.raises(BadSignal, match=message) as caught:
         read(answer)
