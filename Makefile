@@ -4,6 +4,8 @@
 VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# Tests of one file stay in one process: what they set up together is set up once.
+PARALLEL := -n auto --dist loadfile
 ARGS ?=
 SOAK_SECONDS ?= 60
 SCENARIOS ?= ../shared/scenarios
@@ -21,14 +23,14 @@ help: ## what can be made
 run: $(VENV)/run.stamp ## the offline default backtest; more flags with ARGS='...'
 	@$(BIN)/python -m core.run --mode backtest $(ARGS)
 
-test: $(VENV)/test.stamp ## all tests but the soak; more flags with ARGS='...'
-	$(BIN)/python -m pytest $(ARGS)
+test: $(VENV)/test.stamp ## all tests but the soak, a process per core; more flags with ARGS='...'
+	$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 check: $(VENV)/dev.stamp ## format, lint, types, tests: what a change must pass
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m mypy
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 fmt: $(VENV)/dev.stamp ## format, and mend what lint can mend
 	$(BIN)/python -m ruff format .

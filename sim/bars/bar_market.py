@@ -238,8 +238,11 @@ class BarMarket:
         return touch is not None and order.sign * (touch - order.limit) <= 0
 
     def _would_take(self, order: VenueOrder, at: int) -> bool:
-        """In a hole: whether a limit order would trade at the last price known, and so at the open it waits for."""
-        if order.limit is None or order.waits_for_trigger or order.never_takes:
+        """In a hole: whether a limit order that arrives would trade at the last price, and so at the open it waits for.
+
+        One that a bar's very close has let go met that bar already: what is left of it rests.
+        """
+        if order.limit is None or order.waits_for_trigger or order.triggered or order.never_takes:
             return False
         known = self.known_before(at)
         return known is not None and order.sign * (self._touch(order, known) - order.limit) <= 0

@@ -190,9 +190,22 @@ class BarVenue(Desk):
             if self.models.impact is not None:
                 self.models.impact.filled[taker.side].append((self.now, qty))
 
+    def enter(self, order: Order) -> None:
+        """Anew after an amend: it may have waited for an open that it no longer waits for."""
+        if order in self.carried:
+            self.carried.remove(order)
+        super().enter(order)
+
     def leave(self, order: Order) -> None:
-        """The rest of a market order is carried to the next open, or expires."""
+        """The rest of a market order is carried to the next open, or expires.
+
+        A limit order that would take at the last price waits for the open as a taker where there is no market.
+        """
         if order.tif == "market" and self.models.remainder == "carry":
             self.carried.append(order)
-        else:
-            super().leave(order)
+            return
+        super().leave(order)
+        if not order.over and not self.is_open and not order.post_only and self.last is not None:
+            self.reference = self.last
+            if order.reaches(self.price(order, ZERO)):
+                self.carried.append(order)
