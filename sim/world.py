@@ -62,12 +62,10 @@ class World:
         self.shortest_answer_ns = 0
         """Nothing a venue does is heard sooner than this after it: so far the venues may lag."""
         self.delivered = 0
-        self._over = False
-        """Whether the last row of tapes that nobody hears is behind us."""
-        self._closed = False
-        """Whether all of the last moment is: no timer fires any more, and nothing is sent."""
         self.end: int | None = None
-        """`ts` of the last market event, once it is known."""
+        """`ts` of the last market event, once it is behind us, heard or not."""
+        self._closed = False
+        """Whether all of that moment is: no timer fires any more, and nothing is sent."""
 
     # --- the Inbox port ---------------------------------------------------------------------------------------------
 
@@ -161,7 +159,7 @@ class World:
                 return self._wishes.popleft()
             heard = feed.next_ts
             if heard == INF:
-                if self._over or feed.heard_until >= feed.end:
+                if self.end is not None or feed.heard_until >= feed.end:
                     return self._last()
                 heard = feed.end  # of tapes that nobody hears: the venue walks them, and timers fire
             inside = heard if heard < clock.due else clock.due
@@ -178,7 +176,7 @@ class World:
                 return heappop(reports)[2]
             if heard <= inside:
                 if feed.next_ts == INF:
-                    self._over = True  # all comes before the last row that would come if somebody heard it
+                    self.end = clock.time  # all comes before the last row that would come if somebody heard it
                     continue
                 return feed.pop()
             event = self._fire_timer()
