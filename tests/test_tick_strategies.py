@@ -13,7 +13,17 @@ import pandas as pd
 import pytest
 
 from core.errors import StrategyError, UsageError
-from core.events import Bar, BookUpdate, QuoteTick, TradeTick, TradingHalted
+from core.events import (
+    Bar,
+    BookUpdate,
+    OrderAccepted,
+    OrderEvent,
+    OrderFilled,
+    OrderSubmitted,
+    QuoteTick,
+    TradeTick,
+    TradingHalted,
+)
 from core.parity import compare, record
 from core.plan import Plan
 from core.tape import LAST, SNAPSHOT, Tape
@@ -293,6 +303,22 @@ async def test_paper_plays_the_same_ticks_and_books() -> None:
     result = compare(backtest, paper)
     assert result.equal, result.text()
     assert len(backtest.events) >= 6
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_the_last_nanosecond_has_the_order_of_every_other_though_nobody_hears_its_rows(mode: Any) -> None:
+    """Two prints at 600 ms fill a bid each: both fills are heard before anything is sent because of the first, the stop
+    of its bracket. The strategy hears the book alone, which said its last at 430 ms."""
+    prints = trades((600, "97.5"), (600, "96.5"), side="sell")
+    bids = [
+        {"side": "buy", "qty": 1, "price": 98, "stop_loss": 90},
+        {"side": "buy", "qty": 1, "price": 97},
+    ]
+    events = (
+        await record(tick_plan(BOOK, prints, strategy="s, hears: [depth]"), mode, strategies={"s": Script(bids)})
+    ).events
+    last = [type(event) for event in events if ms(event.ts) == 600 and isinstance(event, OrderEvent)]
+    assert last == [OrderFilled, OrderFilled, OrderSubmitted, OrderAccepted]
 
 
 # --- failing --------------------------------------------------------------------------------------------------------
