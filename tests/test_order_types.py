@@ -200,19 +200,43 @@ async def test_on_spot_what_a_target_left_is_protected_by_a_new_group() -> None:
     assert stops[0].terms.oco == targets[0].terms.oco != stops[1].terms.oco == targets[1].terms.oco
 
 
+EXPIRES = IDEAL.removesuffix("}") + ", bars: {remainder: expire}}"
+
+
 async def test_a_leg_that_meets_nobody_is_tried_again_less_and_less_often() -> None:
-    """The market jumps to 97, through the stop at 98, and nobody trades there for a minute. The jump pulls the stop,
-    which expires, twice; after 1 s a third is refused, its price is passed, and from there on orders go to the market:
-    at once and 2, 4, 8, 16 and 32 s after each other."""
-    bars = [*flat("100", "100"), *flat("97", volume="0"), *flat("97", "97")]
-    ideal = IDEAL.removesuffix("}") + ", bars: {remainder: expire}}"
-    done = await played(bars, {"side": "buy", "qty": 1, "stop_loss": 98, "id": "e"}, simulation=ideal)
+    """The market jumps to 97, through the stop at 98, and nobody trades there for three minutes. The jump pulls the
+    stop, which expires, twice; after 1 s a third is refused, its price is passed, and from there on orders go to the
+    market: at once, 2, 4, 8, 16 and 32 s after each other, and then a minute."""
+    bars = [*flat("100", "100"), *flat("97", "97", "97", volume="0"), *flat("97", "97")]
+    done = await played(bars, {"side": "buy", "qty": 1, "stop_loss": 98, "id": "e"}, simulation=EXPIRES)
     stops = orders(done, tag="e.stop")
     jump = START + 2 * MINUTE
-    assert [o.created_at - jump for o in stops[1:]] == [s * SECOND for s in (0, 1, 1, 3, 7, 15, 31, 63)]
-    assert [o.terms.type for o in stops] == ["stop_market"] * 3 + ["market"] * 6
+    assert [o.created_at - jump for o in stops[1:]] == [s * SECOND for s in (0, 1, 1, 3, 7, 15, 31, 63, 123, 183)]
+    assert [o.terms.type for o in stops] == ["stop_market"] * 3 + ["market"] * 8
     assert fills(done)[1:] == [("sell", D(97), D(1))]
     assert held(done) == 0
+
+
+async def test_a_leg_that_met_somebody_begins_to_wait_anew() -> None:
+    """A quarter of 4 is taken where the stop of 2 is pulled. So it is tried at once, twice, before the first second."""
+    bars = [*flat("100", "100"), *flat("97", volume="4"), *flat("97", "97")]
+    done = await played(bars, {"side": "buy", "qty": 2, "stop_loss": 98, "id": "e"}, simulation=EXPIRES)
+    created = [o.created_at - START - 2 * MINUTE for o in orders(done, tag="e.stop")[1:]]
+    assert created == [s * SECOND for s in (0, 0, 1, 1, 3, 7, 15, 31, 63)]
+    assert fills(done)[1:] == [("sell", D(97), D(1))] * 2
+
+
+async def test_a_leg_that_waits_keeps_no_other_bracket_waiting() -> None:
+    """The stop in X is tried again 63 s after its jump; the entry in Y fills 3 s before and has its stop at once."""
+    x = [*flat("100", "100"), *flat("97", volume="0"), *flat("97", "97")]
+    plan = plan_of(
+        {"X": x, "Y": flat(*["100"] * 5)}, strategies=("x, symbols: [X]", "y, symbols: [Y]"), simulation=EXPIRES
+    )
+    wish = {"side": "buy", "qty": 1, "stop_loss": 98}
+    done = await run_of(plan, x=Script(wish | {"id": "x"}), y=Script(None, None, wish | {"id": "y"}))
+    (stop,) = orders(done, tag="y.stop")
+    assert stop.created_at == START + 3 * MINUTE
+    assert orders(done, tag="x.stop")[-1].created_at == START + 3 * MINUTE + 3 * SECOND
 
 
 # --- one cancels the other ------------------------------------------------------------------------------------------
