@@ -284,7 +284,8 @@ def _subscribe(parts: RunParts) -> None:
     bus.subscribe(ProposeCancel, parts.risk.on_cancel)
     bus.subscribe(ProposeAmend, parts.risk.on_amend)
     bus.subscribe(COMMANDS, parts.outside.on_command)
-    of_one = parts.heard_kinds in (["bars"], ["trades"]) and len(parts.plan.instruments) == 1
+    only_kind = parts.heard_kinds[0] if len(parts.heard_kinds) == 1 else ""
+    of_one = only_kind in ("bars", "trades") and len(parts.plan.instruments) == 1
     bus.subscribe(Bar, parts.portfolio.keep_newest if of_one else parts.portfolio.on_bar)
     if "trades" in parts.heard_kinds:
         bus.subscribe(TradeTick, parts.portfolio.keep_newest if of_one else parts.prices.on_trade)
@@ -304,8 +305,8 @@ def _subscribe(parts: RunParts) -> None:
     if parts.plan.config.risk.max_drawdown is not None:
         priced = [EVENTS[kind] for kind in parts.heard_kinds if kind != "depth"]
         drawdown = parts.risk.drawdown
-        handler: dict[str, Handler] = {"bars": drawdown.on_bar, "trades": drawdown.on_trade}
-        drawdown.hear(bus.subscribe(priced, handler.get(" and ".join(parts.heard_kinds), drawdown.on_price)))
+        of_kind: dict[str, Handler] = {"bars": drawdown.on_bar, "trades": drawdown.on_trade}
+        drawdown.hear(bus.subscribe(priced, of_kind.get(only_kind, drawdown.on_price)))
         bus.subscribe((OrderFilled, FundingPaid, PositionLiquidated), drawdown.on_change)
     bus.subscribe((OrderFilled, FundingPaid, PositionLiquidated), parts.recorder.on_change)
     bus.subscribe(OrderFilled, parts.recording.on_fill)

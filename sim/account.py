@@ -168,8 +168,8 @@ class VenueAccount:
     ) -> tuple[str, Decimal]:
         """Asset and amount the venue wants free for `qty` more of this order at `price`.
 
-        `others`: what its side may trade besides and nothing is held for. A position lets through as much as closes it,
-        and with the margin that this frees as much again on the other side.
+        `others`: what its side may trade besides and nothing is held for. A position lets through as much of an order
+        as closes it; of all orders together as much again, with the margin that closing frees.
         """
         if self.kind == "spot":
             return (instrument.quote, price * qty) if order.side == "buy" else (instrument.base, qty)

@@ -206,8 +206,8 @@ class AccountMargin:
     def need(self, order: OrderTerms, qty: Decimal, price: Decimal, others: Decimal = ZERO) -> tuple[str, Decimal]:
         """Asset and amount that the venue wants free for `qty` of an order at `price`.
 
-        What closes a position needs nothing, nor does as much again, which has the margin that closing frees: less the
-        `others` that rely on it already.
+        As much as closes a position needs nothing; of all orders together as much again, with the margin that closing
+        frees. `others` is what relies on that already.
         """
         market = self._markets[order.venue, order.symbol]
         instrument, leverage = market.instrument, market.leverage

@@ -127,10 +127,8 @@ def _import_trouble(error: BaseException, module_name: str) -> str:
 
 def _making_trouble(error: BaseException) -> str:
     """What went wrong as an object was made, with the line of its code, if any of it has run."""
-    what = _one_line(
-        text_of(error).removeprefix("TypeError: ")
-    )  # Python's own sentence about wrong arguments is enough
-    return what + _last_line(error)
+    # Python's own sentence about wrong arguments is enough.
+    return _one_line(text_of(error).removeprefix("TypeError: ")) + _last_line(error)
 
 
 def _last_line(error: BaseException) -> str:
